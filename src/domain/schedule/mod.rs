@@ -1,0 +1,53 @@
+//! When a job fires: the two triggers, cron and interval. It computes instants; it does not know
+//! what is due or late (`plan.rs` does).
+
+pub mod cron;
+pub mod interval;
+
+use super::UtcMs;
+
+pub use cron::CronSchedule;
+pub use interval::IntervalSchedule;
+
+/// A compiled trigger. `phase` is the job's last decided instant: an interval counts from it,
+/// cron ignores it.
+#[derive(Clone, Debug)]
+pub enum Schedule {
+    Cron(CronSchedule),
+    Interval(IntervalSchedule),
+}
+
+impl Schedule {
+    /// The first instant strictly after `after`; `None` when there is none any more.
+    pub fn next_after(&self, phase: UtcMs, after: UtcMs) -> Option<UtcMs> {
+        match self {
+            Self::Cron(s) => s.next_after(after),
+            Self::Interval(s) => s.next_after(phase, after),
+        }
+    }
+
+    /// The newest instant in `(after, upto]`.
+    pub fn last_between(&self, phase: UtcMs, after: UtcMs, upto: UtcMs) -> Option<UtcMs> {
+        match self {
+            Self::Cron(s) => s.last_between(after, upto),
+            Self::Interval(s) => s.last_between(phase, after, upto),
+        }
+    }
+
+    /// How many instants lie in `(after, upto]`; a month of a per-second job costs microseconds.
+    pub fn count_between(&self, phase: UtcMs, after: UtcMs, upto: UtcMs) -> u64 {
+        match self {
+            Self::Cron(s) => s.count_between(after, upto),
+            Self::Interval(s) => s.count_between(phase, after, upto),
+        }
+    }
+
+    /// Whether the job fires at wall-clock times rather than at a cadence (semantics 7): decided
+    /// instants of such a job are not repeated when the clock is set back.
+    pub fn is_fixed_time(&self) -> bool {
+        match self {
+            Self::Cron(s) => s.is_fixed_time(),
+            Self::Interval(_) => false,
+        }
+    }
+}
