@@ -1,1 +1,5 @@
-fn main() {}
+//! The `timerjobs` program.
+
+fn main() -> std::process::ExitCode {
+    timerjobs::main()
+}

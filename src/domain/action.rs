@@ -38,7 +38,7 @@ impl Mode {
 /// A job's work, parsed and checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    Http(HttpAction),
+    Http(Box<HttpAction>),
     Command(CommandAction),
     Func(FuncAction),
 }

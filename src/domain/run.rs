@@ -151,12 +151,21 @@ impl Reason {
     /// The reason in words, for the run record's `error_msg`.
     pub fn text(self) -> Text {
         let (zh, en) = match self {
-            Self::Overlap => ("上一次执行尚未结束（串行）", "the previous run was still in flight (serial job)"),
+            Self::Overlap => {
+                ("上一次执行尚未结束（串行）", "the previous run was still in flight (serial job)")
+            }
             Self::ParallelLimit => ("该任务同时执行数已达上限 64", "the job already had 64 runs in flight"),
             Self::QueueFull => ("等待队列已满", "the waiting queue was full"),
-            Self::Policy => ("错过触发时间，策略为 skip", "the fire was missed and the job's misfire_policy is skip"),
-            Self::Misfire => ("错过触发时间，超出补跑范围", "the fire was missed and lies outside what the misfire policy makes up for"),
-            Self::ClockCorrection => ("系统时钟被大幅校正", "the wall clock was corrected by more than three hours"),
+            Self::Policy => {
+                ("错过触发时间，策略为 skip", "the fire was missed and the job's misfire_policy is skip")
+            }
+            Self::Misfire => (
+                "错过触发时间，超出补跑范围",
+                "the fire was missed and lies outside what the misfire policy makes up for",
+            ),
+            Self::ClockCorrection => {
+                ("系统时钟被大幅校正", "the wall clock was corrected by more than three hours")
+            }
             Self::Stopped => ("任务被停止", "the job was stopped"),
             Self::Deleted => ("任务被删除", "the job was deleted"),
             Self::Shutdown => ("服务关闭", "the server was shutting down"),

@@ -1,23 +1,43 @@
 //! When a job fires: the two triggers, cron and interval. It computes instants; it does not know
 //! what is due or late (`plan.rs` does).
+//!
+//! Every instant lies in the years 1970 to 9999 (UTC); outside there is none.
 
 pub mod cron;
 pub mod interval;
+#[cfg(test)]
+mod table_test;
 
-use super::UtcMs;
+use super::{Text, UtcMs};
+use chrono_tz::Tz;
 
 pub use cron::CronSchedule;
 pub use interval::IntervalSchedule;
 
+/// The last millisecond of the year 9999 (UTC): nothing is scheduled after it.
+const END_MS: i64 = 253_402_300_799_999;
+
 /// A compiled trigger. `phase` is the job's last decided instant: an interval counts from it,
 /// cron ignores it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
     Cron(CronSchedule),
     Interval(IntervalSchedule),
 }
 
 impl Schedule {
+    /// Reads a `cron_expr`: five or six fields, an alias such as `@daily`, or `@every 1h30m`
+    /// (contract, "Job"). Cron is evaluated on the clock of `zone`; an interval has none.
+    ///
+    /// # Errors
+    /// Says which field is wrong, why, and how to mend it; also when no instant can ever match.
+    pub fn parse(expr: &str, zone: Tz) -> Result<Self, Text> {
+        match interval::duration_of(expr) {
+            Some(duration) => IntervalSchedule::parse(duration).map(Self::Interval),
+            None => CronSchedule::parse(expr, zone).map(Self::Cron),
+        }
+    }
+
     /// The first instant strictly after `after`; `None` when there is none any more.
     pub fn next_after(&self, phase: UtcMs, after: UtcMs) -> Option<UtcMs> {
         match self {

@@ -1,0 +1,144 @@
+//! The envelope (contract, "Answers"): one shape for every outcome, in the language of the request.
+//! Engine errors become answers here and nowhere else.
+
+use super::extract::Lang;
+use crate::domain::{FieldError, Text};
+use crate::engine;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// What a handler answers, before its language is known.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// `{"code", "msg", "data"}` and, for lists, what stands beside `data`.
+    Envelope { status: StatusCode, code: u16, msg: Text, data: Value, beside: Map<String, Value> },
+    /// A 422 that names every bad field.
+    Invalid(Vec<FieldError>),
+    /// A body without the envelope.
+    Bare(StatusCode, Value),
+}
+
+/// Where a page lies in its list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paging {
+    pub page: i64,
+    pub size: i64,
+    pub total: i64,
+}
+
+impl Answer {
+    pub fn ok(zh: &str, en: &str, data: impl Serialize) -> Self {
+        Self::code(200, Text::new(zh, en), data)
+    }
+
+    /// A business answer: the outcome is in `code`, the HTTP status is 200.
+    pub fn code(code: u16, msg: Text, data: impl Serialize) -> Self {
+        Self::Envelope { status: StatusCode::OK, code, msg, data: value(data), beside: Map::new() }
+    }
+
+    pub fn bare(status: StatusCode, body: impl Serialize) -> Self {
+        Self::Bare(status, value(body))
+    }
+
+    pub fn page(items: impl Serialize, paging: Paging) -> Self {
+        let Paging { page, size, total } = paging;
+        let pages = total.div_euclid(size) + i64::from(total.rem_euclid(size) > 0);
+        let beside = json!({"total": total, "page_total": pages, "pages_total": pages, "page": page, "page_size": size});
+        let Value::Object(beside) = beside else { return Self::ok("", "", ()) };
+        Self::Envelope {
+            status: StatusCode::OK,
+            code: 200,
+            msg: Text::new("成功", "ok"),
+            data: value(items),
+            beside,
+        }
+    }
+
+    /// Adds a field beside `data`.
+    pub fn with(mut self, name: &str, field: impl Serialize) -> Self {
+        if let Self::Envelope { beside, .. } = &mut self {
+            beside.insert(name.into(), value(field));
+        }
+        self
+    }
+
+    pub fn localised(self, lang: Lang, is_head: bool) -> Response {
+        let (status, body) = match self {
+            Self::Bare(status, body) => (status, body),
+            Self::Envelope { status, code, msg, data, beside } => {
+                let mut body = Map::new();
+                body.insert("code".into(), code.into());
+                body.insert("msg".into(), lang.pick(&msg).into());
+                body.insert("data".into(), data);
+                body.extend(beside);
+                (status, Value::Object(body))
+            }
+            Self::Invalid(errors) => {
+                let list: Vec<Value> = errors
+                    .iter()
+                    .map(|e| json!({"field": e.field, "message": lang.pick(&e.message), "value": e.value}))
+                    .collect();
+                let said: Vec<String> =
+                    errors.iter().map(|e| format!("{}: {}", e.field, lang.pick(&e.message))).collect();
+                let head = lang.pick(&Text::new("参数错误", "invalid input")).to_owned();
+                let msg = format!("{head}: {}", said.join("; "));
+                (StatusCode::OK, json!({"code": 422, "msg": msg, "data": {"errors": list}}))
+            }
+        };
+        let text = if is_head { String::new() } else { body.to_string() };
+        (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
+    }
+}
+
+/// What never reached the business: a true HTTP status, in the same envelope.
+pub(super) fn refusal(status: StatusCode, msg: Text) -> Answer {
+    Answer::Envelope { status, code: status.as_u16(), msg, data: Value::Null, beside: Map::new() }
+}
+
+pub(super) fn plain(status: StatusCode, lang: Lang) -> Response {
+    let msg = match status {
+        StatusCode::NOT_FOUND => Text::new("路径不存在，接口列表见 /docs", "no such path; /docs lists them"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Text::new("请求方法不支持，接口列表见 /docs", "this path does not take that method; see /docs")
+        }
+        _ => Text::new("服务器内部错误，详见系统日志", "internal error; the system log has the cause"),
+    };
+    refusal(status, msg).localised(lang, false)
+}
+
+impl From<engine::Error> for Answer {
+    fn from(e: engine::Error) -> Self {
+        use engine::Error;
+        let text = |code, zh: &str, en: &str| Self::code(code, Text::new(zh, en), ());
+        match e {
+            Error::NoJob(id) => {
+                Self::code(404, Text::new(format!("任务 {id} 不存在"), format!("there is no job {id}")), ())
+            }
+            Error::NameTaken => text(409, "任务名称已存在，请换一个", "the name is taken, choose another"),
+            Error::Invalid(errors) => Self::Invalid(errors),
+            Error::Refused(msg) => Self::code(400, msg, ()),
+            Error::ShuttingDown => {
+                text(400, "服务正在关闭，请稍后重试", "the server is shutting down, try again later")
+            }
+            Error::Unavailable => text(
+                500,
+                "数据库暂时无法写入，操作未执行；详见 /health 与系统日志",
+                "the database cannot be written, nothing was done; see /health and the system log",
+            ),
+            Error::Store(e) => {
+                tracing::error!(error = %e, cause = ?std::error::Error::source(&e).map(ToString::to_string), "a query failed");
+                text(
+                    500,
+                    "数据库查询失败，详见系统日志",
+                    "the database query failed; the system log has the cause",
+                )
+            }
+        }
+    }
+}
+
+fn value(data: impl Serialize) -> Value {
+    serde_json::to_value(data).unwrap_or(Value::Null)
+}

@@ -1,0 +1,235 @@
+//! `/jobs/*` as the older editions' clients know it: translation only.
+
+use super::Api;
+use super::answer::{Answer, Paging};
+use super::extract::Call;
+use super::views::{FunctionView, JobView, RunView, ScheduledView};
+use crate::domain::action::Mode;
+use crate::domain::job::{JobDraft, JobId, Removal};
+use crate::domain::run::{Reason, RunId};
+use crate::domain::{FieldError, Text, UtcMs};
+use crate::engine::{Error, Triggered};
+use crate::store::{JobFilter, RunFilter};
+use chrono::{Days, NaiveDate, NaiveTime, TimeZone};
+use chrono_tz::Tz;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(super) async fn add(api: Arc<Api>, call: Call) -> Answer {
+    answer(api.engine.add(draft(&call)).await, |id| {
+        Answer::ok("任务创建成功", "job created", json!({"id": id.0}))
+    })
+}
+
+pub(super) async fn edit(api: Arc<Api>, call: Call) -> Answer {
+    done(api.engine.edit(JobId(call.id()), draft(&call)).await, "任务更新成功", "job updated")
+}
+
+pub(super) async fn delete(api: Arc<Api>, call: Call) -> Answer {
+    done(api.engine.delete(JobId(call.id())).await, "任务删除成功", "job deleted")
+}
+
+pub(super) async fn list(api: Arc<Api>, call: Call) -> Answer {
+    let mode = call.text("mode").filter(|mode| !mode.trim().is_empty());
+    let mode = match mode.map(|given| Mode::parse(&given).ok_or(given)).transpose() {
+        Ok(mode) => mode,
+        Err(given) => {
+            return invalid("mode", "只能是 http、command 或 func", "must be http, command or func", given);
+        }
+    };
+    let filter = JobFilter {
+        name: call.text("name").filter(|name| !name.is_empty()),
+        state: call.int("state"),
+        mode: mode.map(Mode::as_str),
+        scheduled: false,
+    };
+    let (page, size) = call.page();
+    answer(api.engine.jobs(&filter, page, size).await, |found| {
+        let views: Vec<_> =
+            found.items.into_iter().map(|job| JobView::new(job, &api.engine, call.lang)).collect();
+        Answer::page(views, Paging { page, size, total: found.total })
+    })
+}
+
+pub(super) async fn read(api: Arc<Api>, call: Call) -> Answer {
+    let id = JobId(call.id());
+    let found = api.engine.job(id).await.and_then(|job| job.ok_or(Error::NoJob(id)));
+    answer(found, |job| Answer::ok("成功", "ok", JobView::new(job, &api.engine, call.lang)))
+}
+
+pub(super) async fn run(api: Arc<Api>, call: Call) -> Answer {
+    answer(api.engine.run(JobId(call.id())).await, |triggered| {
+        let Triggered { run, skipped } = triggered;
+        let reason = skipped.map(Reason::as_str);
+        let data = json!({"exec_id": run.to_string(), "skipped": skipped.is_some(), "reason": reason});
+        match skipped.map(Reason::text) {
+            None => Answer::ok("任务已手动触发", "job triggered", data),
+            Some(why) => {
+                let text = Text::new(
+                    format!("任务已手动触发，但被跳过：{}", why.zh),
+                    format!("job skipped: {}", why.en),
+                );
+                Answer::code(200, text, data)
+            }
+        }
+    })
+}
+
+pub(super) async fn stop(api: Arc<Api>, call: Call) -> Answer {
+    done(api.engine.stop(JobId(call.id())).await, "任务已停止", "job stopped")
+}
+
+pub(super) async fn restart(api: Arc<Api>, call: Call) -> Answer {
+    let done_so = api.engine.restart(JobId(call.id()), call.flag("reset_run_count")).await;
+    done(done_so, "任务已重启", "job restarted")
+}
+
+pub(super) async fn run_all(api: Arc<Api>, _call: Call) -> Answer {
+    answer(api.engine.run_all().await, |n| {
+        Answer::ok("所有任务已手动触发", "all scheduled jobs triggered", json!({"triggered": n}))
+    })
+}
+
+pub(super) async fn stop_all(api: Arc<Api>, _call: Call) -> Answer {
+    answer(api.engine.stop_all().await, |n| {
+        Answer::ok("所有任务已停止", "all jobs stopped", json!({"stopped": n}))
+    })
+}
+
+pub(super) async fn add_and_run(api: Arc<Api>, call: Call) -> Answer {
+    let removal = Removal { task: call.flag("remove_task"), log: call.flag("remove_log") };
+    answer(api.engine.add_and_run(draft(&call), removal).await, |(id, triggered)| {
+        let data = json!({"job_id": id.0, "exec_id": triggered.run.to_string()});
+        Answer::ok("任务创建成功并已触发", "job created and triggered", data)
+    })
+}
+
+pub(super) async fn logs(api: Arc<Api>, call: Call) -> Answer {
+    let newest_first = match call.text("order").unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        "" | "desc" => true,
+        "asc" => false,
+        other => return invalid("order", "只能是 desc 或 asc", "must be desc or asc", other.to_owned()),
+    };
+    let day = call.text("date").and_then(|date| day(&date, api.engine.zone()));
+    let filter = RunFilter { job: JobId(call.id()), day, newest_first };
+    let (page, size) = call.page();
+    let found = async {
+        let found = api.engine.runs(&filter, page, size).await?;
+        if found.total == 0 && api.engine.job(filter.job).await?.is_none() {
+            return Err(Error::NoJob(filter.job));
+        }
+        Ok(found)
+    };
+    answer(found.await, |found| {
+        let views: Vec<_> =
+            found.items.into_iter().map(|run| RunView::new(run, &api.engine, call.lang)).collect();
+        Answer::page(views, Paging { page, size, total: found.total })
+    })
+}
+
+pub(super) async fn execs(api: Arc<Api>, call: Call) -> Answer {
+    let job = JobId(call.id());
+    let found = match call.text("exec_id").filter(|id| !id.trim().is_empty()) {
+        Some(exec_id) => match RunId::parse(exec_id.trim()) {
+            Some(run) => api.engine.run_record(run).await,
+            None => Ok(None),
+        },
+        None => {
+            let filter = RunFilter { job, day: None, newest_first: true };
+            api.engine.runs(&filter, 1, 1).await.map(|page| page.items.into_iter().next())
+        }
+    };
+    answer(found, |run| {
+        let view = run.filter(|run| run.job_id == job.0).map(|run| RunView::new(run, &api.engine, call.lang));
+        Answer::ok("成功", "ok", view)
+    })
+}
+
+pub(super) async fn job_status(api: Arc<Api>, _call: Call) -> Answer {
+    answer(api.engine.counts().await, |c| {
+        let body = json!({
+            "total": c.total, "running": c.running, "waiting": c.waiting, "stopped": c.stopped,
+            "task_count": c.running + c.waiting, "scheduler_running": api.engine.is_running(),
+        });
+        Answer::bare(axum::http::StatusCode::OK, body)
+    })
+}
+
+pub(super) async fn job_state(api: Arc<Api>, _call: Call) -> Answer {
+    answer(api.engine.counts().await, |c| {
+        let data = json!({
+            "total": c.total, "running": c.running, "waiting": c.waiting, "stopped": c.stopped,
+            "num": c.running + c.waiting, "state": api.engine.is_running(),
+        });
+        Answer::ok("成功", "ok", data)
+    })
+}
+
+pub(super) async fn scheduler(api: Arc<Api>, call: Call) -> Answer {
+    let (page, size) = call.page();
+    let filter = JobFilter { scheduled: true, ..JobFilter::default() };
+    answer(api.engine.jobs(&filter, page, size).await, |found| {
+        let views: Vec<_> = found.items.into_iter().map(|job| ScheduledView::new(job, &api.engine)).collect();
+        Answer::page(views, Paging { page, size, total: found.total })
+            .with("scheduler_running", api.engine.is_running())
+            .with("total_tasks", found.total)
+    })
+}
+
+pub(super) async fn check_job(api: Arc<Api>, _call: Call) -> Answer {
+    answer(api.engine.reconcile().await, |r| {
+        let data = json!({"added": r.added, "removed": r.removed, "updated": r.updated});
+        Answer::ok("任务调度器已校准", "scheduler reconciled with the database", data)
+    })
+}
+
+pub(super) async fn functions(api: Arc<Api>, call: Call) -> Answer {
+    let views: Vec<_> = api.engine.functions().iter().map(|f| FunctionView::new(f, call.lang)).collect();
+    Answer::ok("成功", "ok", views)
+}
+
+fn answer<T>(result: Result<T, Error>, shape: impl FnOnce(T) -> Answer) -> Answer {
+    result.map_or_else(Answer::from, shape)
+}
+
+fn done(result: Result<(), Error>, zh: &str, en: &str) -> Answer {
+    answer(result, |()| Answer::ok(zh, en, Value::Null))
+}
+
+fn invalid(field: &'static str, zh: &str, en: &str, value: String) -> Answer {
+    Answer::Invalid(vec![FieldError::new(field, Text::new(zh, en), value)])
+}
+
+fn draft(call: &Call) -> JobDraft {
+    JobDraft {
+        name: call.text("name"),
+        desc: call.text("desc"),
+        cron_expr: call.text("cron_expr"),
+        trigger_type: call.text("trigger_type"),
+        interval_seconds: call.int("interval_seconds"),
+        timezone: call.text("timezone"),
+        mode: call.text("mode"),
+        command: call.text("command"),
+        state: call.int("state"),
+        allow_mode: call.int("allow_mode"),
+        max_run_count: call.int("max_run_count"),
+        misfire_policy: call.text("misfire_policy"),
+        misfire_window: call.int("misfire_window"),
+        recovery: call.text("recovery"),
+    }
+}
+
+/// The instants between which a day of the zone lies; a day that begins in a gap begins after it.
+fn day(date: &str, zone: Tz) -> Option<(UtcMs, UtcMs)> {
+    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?;
+    let midnight = |date: NaiveDate| {
+        let mut at = date.and_time(NaiveTime::MIN);
+        loop {
+            if let Some(found) = zone.from_local_datetime(&at).earliest() {
+                return Some(UtcMs::from_utc(found.to_utc()));
+            }
+            at = at.checked_add_signed(chrono::Duration::minutes(15))?;
+        }
+    };
+    Some((midnight(date)?, midnight(date.checked_add_days(Days::new(1))?)?))
+}

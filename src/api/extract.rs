@@ -1,0 +1,345 @@
+//! Reads a request: query string and body (JSON or form; the body wins) become one map, each known
+//! parameter is typed, and every bad one is named in one answer.
+
+use super::answer::{Answer, refusal};
+use crate::domain::{FieldError, Text};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde_json::{Map, Value};
+
+/// The largest body that is read.
+const BODY_MAX: usize = 1 << 20;
+
+/// The language of an answer: Chinese unless the client prefers English.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lang {
+    Zh,
+    En,
+}
+
+impl Lang {
+    pub fn pick(self, text: &Text) -> &str {
+        match self {
+            Self::Zh => &text.zh,
+            Self::En => &text.en,
+        }
+    }
+}
+
+/// English when `Accept-Language` weighs it above Chinese.
+pub(super) fn lang(headers: &HeaderMap) -> Lang {
+    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let weight = |name: &str| {
+        let entries = accepted.split(',').filter_map(|entry| {
+            let (tag, parameters) = entry.split_once(';').unwrap_or((entry, ""));
+            let tag = tag.trim().to_ascii_lowercase();
+            let matches = tag.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+            let q = parameters
+                .trim()
+                .strip_prefix("q=")
+                .and_then(|q| q.trim().parse::<f32>().ok())
+                .unwrap_or(1.0);
+            matches.then_some(q)
+        });
+        entries.fold(0.0_f32, f32::max)
+    };
+    if weight("en") > weight("zh") { Lang::En } else { Lang::Zh }
+}
+
+/// The type of a parameter.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Text,
+    Int {
+        min: i64,
+        max: i64,
+    },
+    Bool,
+    /// `YYYY-MM-DD`.
+    Date,
+}
+
+/// A parameter that a route takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Param {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub required: bool,
+    /// For the OpenAPI page.
+    pub doc: &'static str,
+}
+
+/// The parameters of the routes.
+pub(super) mod params {
+    use super::{Kind, Param};
+
+    const ANY: Kind = Kind::Int { min: i64::MIN, max: i64::MAX };
+
+    const fn opt(name: &'static str, kind: Kind, doc: &'static str) -> Param {
+        Param { name, kind, required: false, doc }
+    }
+
+    const fn req(name: &'static str, kind: Kind, doc: &'static str) -> Param {
+        Param { name, kind, required: true, doc }
+    }
+
+    const ID_PARAM: Param = req("id", Kind::Int { min: 1, max: i64::MAX }, "The job's number.");
+    const PAGE_PARAM: Param =
+        opt("page", Kind::Int { min: 1, max: 1_000_000_000 }, "Page, from 1. Default 1.");
+    const SIZE_PARAM: Param = opt("size", Kind::Int { min: 1, max: 1_000 }, "Entries on a page. Default 10.");
+
+    pub const ID: &[Param] = &[ID_PARAM];
+    pub const PAGE: &[Param] = &[PAGE_PARAM, SIZE_PARAM];
+    pub const RESTART: &[Param] = &[
+        ID_PARAM,
+        opt("reset_run_count", Kind::Bool, "Whether run_count starts at 0 again. Default false."),
+    ];
+    pub const LIST: &[Param] = &[
+        PAGE_PARAM,
+        SIZE_PARAM,
+        opt("name", Kind::Text, "Part of the name."),
+        opt("state", Kind::Int { min: 0, max: 2 }, "0 waiting, 1 running now, 2 stopped."),
+        opt("mode", Kind::Text, "http, command or func."),
+    ];
+    pub const LOGS: &[Param] = &[
+        ID_PARAM,
+        PAGE_PARAM,
+        SIZE_PARAM,
+        opt("limit", Kind::Int { min: 1, max: 1_000 }, "The same as size."),
+        opt("date", Kind::Date, "One day of the server's zone, YYYY-MM-DD. Default: all days."),
+        opt("order", Kind::Text, "desc (newest first) or asc. Default desc."),
+    ];
+    pub const EXECS: &[Param] =
+        &[ID_PARAM, opt("exec_id", Kind::Text, "The run. Default: the job's newest.")];
+
+    /// The job's own fields. What they may hold is checked by the domain, so the kinds are wide.
+    pub const JOB_FIELDS: [Param; 14] = [
+        opt("name", Kind::Text, "1 to 100 characters, unique."),
+        opt("desc", Kind::Text, "What the job is for."),
+        opt(
+            "cron_expr",
+            Kind::Text,
+            "5 fields (minute first) or 6 (second first), or @hourly, @daily, @every 5s, ...",
+        ),
+        opt("mode", Kind::Text, "http, command or func."),
+        opt("command", Kind::Text, "Lines of 【key】value, or the bare URL, command or function call."),
+        opt("state", ANY, "0 or 1: scheduled; 2: stopped. Default 0."),
+        opt("allow_mode", ANY, "0 parallel, 1 serial, 2 immediate. Default 0."),
+        opt("max_run_count", ANY, "Scheduled runs after which the job stops; 0: no limit. Default 0."),
+        opt("trigger_type", Kind::Text, "cron or interval. Default cron."),
+        opt("interval_seconds", ANY, "Seconds between fires, for trigger_type interval."),
+        opt("timezone", Kind::Text, "IANA zone of the cron expression. Default: the server's."),
+        opt("misfire_policy", Kind::Text, "fire_once, skip or fire_all. Default fire_once."),
+        opt("misfire_window", ANY, "Seconds for which fire_once makes up for a missed fire. Default 300."),
+        opt(
+            "recovery",
+            Kind::Text,
+            "never or rerun: a run that was in flight when the server died. Default never.",
+        ),
+    ];
+    pub const JOB: &[Param] = &required_job();
+    pub const JOB_EDIT: &[Param] = &with_first::<14, 15>(ID_PARAM, JOB_FIELDS);
+    pub const ADD_AND_RUN: &[Param] = &with_first::<15, 16>(
+        opt("remove_task", Kind::Bool, "Whether the job goes when its run has ended. Default false."),
+        with_first::<14, 15>(
+            opt("remove_log", Kind::Bool, "Whether the run's record goes when it has ended. Default false."),
+            required_job(),
+        ),
+    );
+
+    /// Required is for the page only: that they are missing is said by the domain, with the rest.
+    const fn required_job() -> [Param; 14] {
+        let mut fields = JOB_FIELDS;
+        fields[0].required = true;
+        fields[3].required = true;
+        fields[4].required = true;
+        fields
+    }
+
+    const fn with_first<const N: usize, const M: usize>(first: Param, rest: [Param; N]) -> [Param; M] {
+        let mut all = [first; M];
+        let mut i = 0;
+        while i < N {
+            all[i + 1] = rest[i];
+            i += 1;
+        }
+        all
+    }
+}
+
+/// A request, read and typed.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The port we listen on.
+    pub port: u16,
+    pub lang: Lang,
+    values: Map<String, Value>,
+}
+
+impl Call {
+    pub async fn read(params: &[Param], request: Request<Body>, port: u16) -> Result<Self, Answer> {
+        let (parts, body) = request.into_parts();
+        let mut given = Map::new();
+        for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+            given.insert(name.into_owned(), Value::String(value.into_owned()));
+        }
+        let body = axum::body::to_bytes(body, BODY_MAX).await.map_err(|e| too_large_or_broken(&e))?;
+        read_body(&parts.headers, &body, &mut given)?;
+        let mut errors = Vec::new();
+        let mut values = Map::new();
+        for param in params {
+            match typed(param, given.remove(param.name).unwrap_or(Value::Null)) {
+                Ok(Value::Null) if param.required && param.name == "id" => {
+                    errors.push(bad(param, "必填", "is required", Value::Null));
+                }
+                Ok(Value::Null) => {}
+                Ok(value) => drop(values.insert(param.name.into(), value)),
+                Err(error) => errors.push(error),
+            }
+        }
+        let lang = lang(&parts.headers);
+        if errors.is_empty() { Ok(Self { port, lang, values }) } else { Err(Answer::Invalid(errors)) }
+    }
+
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.values.get(name).and_then(Value::as_str).map(str::to_owned)
+    }
+
+    pub fn int(&self, name: &str) -> Option<i64> {
+        self.values.get(name).and_then(Value::as_i64)
+    }
+
+    pub fn flag(&self, name: &str) -> bool {
+        self.values.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// Parameters that routes name as required are there.
+    pub fn id(&self) -> i64 {
+        self.int("id").unwrap_or_default()
+    }
+
+    pub fn page(&self) -> (i64, i64) {
+        (self.int("page").unwrap_or(1), self.int("limit").or(self.int("size")).unwrap_or(10))
+    }
+}
+
+fn too_large_or_broken(e: &axum::Error) -> Answer {
+    let too_large = std::error::Error::source(e).is_some_and(|s| s.to_string().contains("length limit"));
+    if too_large {
+        let text = Text::new("请求体超过 1 MiB 上限", "the body is larger than the limit of 1 MiB");
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, text);
+    }
+    refusal(StatusCode::BAD_REQUEST, Text::new("请求体未完整到达", "the body did not arrive whole"))
+}
+
+/// JSON by its header or its first character (curl sends JSON as a form unless told otherwise),
+/// else a form.
+fn read_body(headers: &HeaderMap, body: &[u8], given: &mut Map<String, Value>) -> Result<(), Answer> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let kind = kind.to_ascii_lowercase();
+    let first = body.iter().find(|b| !b.is_ascii_whitespace());
+    let refuse = |zh: String, en: String| {
+        Answer::Invalid(vec![FieldError::new("body", Text::new(zh, en), Value::Null)])
+    };
+    match first {
+        None => Ok(()),
+        Some(b'{') => merge_json(body, given, refuse),
+        Some(_) if kind.contains("json") => merge_json(body, given, refuse),
+        Some(_) if kind.is_empty() || kind.starts_with("application/x-www-form-urlencoded") => {
+            for (name, value) in url::form_urlencoded::parse(body) {
+                given.insert(name.into_owned(), Value::String(value.into_owned()));
+            }
+            Ok(())
+        }
+        Some(_) => Err(refuse(
+            format!(
+                "不支持的 Content-Type：{kind}；请使用 application/json 或 application/x-www-form-urlencoded"
+            ),
+            format!(
+                "Content-Type {kind} is not read; send application/json or application/x-www-form-urlencoded"
+            ),
+        )),
+    }
+}
+
+fn merge_json(
+    body: &[u8],
+    given: &mut Map<String, Value>,
+    refuse: impl Fn(String, String) -> Answer,
+) -> Result<(), Answer> {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    match serde_json::from_slice(text) {
+        Ok(Value::Object(fields)) => {
+            given.extend(fields);
+            Ok(())
+        }
+        Ok(_) => Err(refuse("请求体须为 JSON 对象".into(), "the body must be a JSON object".into())),
+        Err(e) => {
+            Err(refuse(format!("请求体不是有效的 JSON：{e}"), format!("the body is not valid JSON: {e}")))
+        }
+    }
+}
+
+/// The value in its parameter's type; null for what counts as absent.
+fn typed(param: &Param, value: Value) -> Result<Value, FieldError> {
+    match (param.kind, value) {
+        (_, Value::Null) => Ok(Value::Null),
+        (Kind::Text, Value::String(s)) => Ok(Value::String(s)),
+        (Kind::Text, other) => Err(bad(param, "须为字符串", "must be a string", other)),
+        (Kind::Int { min, max }, value) => match integer(&value) {
+            Some(None) => Ok(Value::Null),
+            Some(Some(n)) if (min..=max).contains(&n) => Ok(n.into()),
+            Some(Some(_)) => Err(bad(
+                param,
+                &format!("须在 {min} 到 {max} 之间"),
+                &format!("must be from {min} to {max}"),
+                value,
+            )),
+            None => Err(bad(param, "须为整数", "must be a whole number", value)),
+        },
+        (Kind::Bool, value) => match &value {
+            Value::Bool(b) => Ok(Value::Bool(*b)),
+            Value::Number(n) if n.as_i64() == Some(0) => Ok(Value::Bool(false)),
+            Value::Number(n) if n.as_i64() == Some(1) => Ok(Value::Bool(true)),
+            Value::String(s) => match s.trim().to_ascii_lowercase().as_str() {
+                "" => Ok(Value::Null),
+                "true" | "1" | "yes" | "on" => Ok(Value::Bool(true)),
+                "false" | "0" | "no" | "off" => Ok(Value::Bool(false)),
+                _ => Err(bad(param, "须为 true 或 false", "must be true or false", value)),
+            },
+            _ => Err(bad(param, "须为 true 或 false", "must be true or false", value)),
+        },
+        (Kind::Date, Value::String(s)) if s.trim().is_empty() => Ok(Value::Null),
+        (Kind::Date, Value::String(s)) if chrono::NaiveDate::parse_from_str(s.trim(), "%Y-%m-%d").is_ok() => {
+            Ok(Value::String(s.trim().to_owned()))
+        }
+        (Kind::Date, other) => Err(bad(
+            param,
+            "须为日期 YYYY-MM-DD，例如 2026-01-31",
+            "must be a date YYYY-MM-DD such as 2026-01-31",
+            other,
+        )),
+    }
+}
+
+/// `Some(None)`: an empty text, which counts as absent.
+#[expect(clippy::option_option, reason = "absent and wrong are different answers")]
+fn integer(value: &Value) -> Option<Option<i64>> {
+    match value {
+        Value::Number(n) => n.as_i64().map(Some),
+        Value::String(s) if s.trim().is_empty() => Some(None),
+        Value::String(s) => s.trim().parse().ok().map(Some),
+        _ => None,
+    }
+}
+
+fn bad(param: &Param, zh: &str, en: &str, value: Value) -> FieldError {
+    // A whole body in a wrong field is not sent back.
+    let value = match value {
+        Value::Array(_) | Value::Object(_) => Value::Null,
+        Value::String(s) => s.chars().take(200).collect::<String>().into(),
+        other => other,
+    };
+    FieldError::new(param.name, Text::new(zh, en), value)
+}

@@ -1,0 +1,96 @@
+//! Who gets in: the address lists, the Host list against DNS rebinding, the Origin check against
+//! foreign web pages. Everything is behind it, the documentation too.
+
+use super::Api;
+use super::answer::refusal;
+use super::extract::{Lang, lang};
+use crate::domain::Text;
+use crate::domain::access;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+pub(super) async fn guard(
+    State(api): State<Arc<Api>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    match check(&api, peer, &request) {
+        Ok(()) => next.run(request).await,
+        Err((what, msg)) => {
+            tracing::warn!(%peer, method = %request.method(), path = request.uri().path(), "refused: {what}");
+            refusal(StatusCode::FORBIDDEN, msg).localised(lang(request.headers()), false)
+        }
+    }
+}
+
+fn check(api: &Api, peer: SocketAddr, request: &Request<Body>) -> Result<(), (&'static str, Text)> {
+    let headers = request.headers();
+    let forwarded = all_values(headers, &FORWARDED_FOR);
+    let client = access::client_addr(peer.ip(), forwarded.as_deref(), &api.trusted_proxies);
+    if !api.ip.allows(client) {
+        let text = Text::new(
+            format!("地址 {client} 不允许访问；请由管理员加入 IP_WHITELIST"),
+            format!("the address {client} is not allowed in; the administrator can add it to IP_WHITELIST"),
+        );
+        return Err(("address", text));
+    }
+    // HTTP/1.1 sends Host; an absolute request target takes its place.
+    let host = request.uri().authority().map(|a| a.as_str()).or_else(|| one_value(headers, &header::HOST));
+    let host = host.unwrap_or_default();
+    if !access::host_allowed(host, &api.allowed_hosts) {
+        let text = Text::new(
+            "Host 不在允许列表内；请将该域名加入 ALLOWED_HOSTS",
+            "the Host is not on the list; add the name to ALLOWED_HOSTS",
+        );
+        return Err(("host", text));
+    }
+    let foreign = match headers.get(header::ORIGIN) {
+        Some(origin) => !access::origin_allowed(origin.to_str().unwrap_or("null"), host),
+        None => from_another_site(request.method(), headers),
+    };
+    if foreign {
+        let text =
+            Text::new("不接受其他网站页面发来的请求", "requests from another site's page are not taken");
+        return Err(("origin", text));
+    }
+    Ok(())
+}
+
+/// Browsers that leave Origin out still say where a request comes from. Following a link to us is
+/// fine: it only reads.
+fn from_another_site(method: &Method, headers: &HeaderMap) -> bool {
+    let site = one_value(headers, &FETCH_SITE).unwrap_or("none");
+    let link =
+        matches!(*method, Method::GET | Method::HEAD) && one_value(headers, &FETCH_MODE) == Some("navigate");
+    matches!(site, "cross-site" | "same-site") && !link
+}
+
+fn one_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|v| v.to_str().ok())
+}
+
+/// A header may come in several lines; together they are one list.
+fn all_values(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Vec<_> = headers.get_all(name).iter().map(|v| v.to_str().unwrap_or("?")).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
+}
+
+/// A bug of ours: the request fails, the server goes on.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that the layer asks for")]
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let what =
+        panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!("a handler panicked: {}", what.unwrap_or("no message"));
+    super::answer::plain(StatusCode::INTERNAL_SERVER_ERROR, Lang::Zh)
+}

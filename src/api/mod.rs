@@ -1,0 +1,142 @@
+//! HTTP: every route in one list (`ROUTES`), which makes the router and the OpenAPI page. It holds
+//! no logic: a handler extracts, makes one call to the engine, and shapes the answer.
+
+mod answer;
+mod compat;
+mod docs;
+mod extract;
+mod middleware;
+mod system;
+mod views;
+
+use crate::config::Config;
+use crate::domain::UtcMs;
+use crate::domain::access::IpRules;
+use crate::engine::Engine;
+use answer::Answer;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use extract::{Call, Param};
+use ipnet::IpNet;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What every handler can use.
+#[derive(Debug)]
+pub struct Api {
+    engine: Engine,
+    ip: IpRules,
+    trusted_proxies: Vec<IpNet>,
+    allowed_hosts: Vec<String>,
+    started: UtcMs,
+}
+
+impl Api {
+    pub fn new(engine: Engine, config: &Config) -> Self {
+        Self {
+            started: engine.now(),
+            engine,
+            ip: config.ip.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            allowed_hosts: config.allowed_hosts.clone(),
+        }
+    }
+}
+
+type Pending = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// One path: how it is asked, what it takes, what it does.
+#[derive(Clone, Copy)]
+struct Route {
+    method: Verb,
+    path: &'static str,
+    /// For the OpenAPI page.
+    summary: &'static str,
+    params: &'static [Param],
+    /// What `data` (or the bare body) holds, for the OpenAPI page.
+    answers: docs::Shape,
+    run: fn(Arc<Api>, Call) -> Pending,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Get,
+    Post,
+}
+
+/// One line of the list: verb, path, summary, parameters, what it answers, the handler.
+macro_rules! route {
+    ($verb:ident $path:literal, $summary:literal, $params:expr, $answers:expr, $run:path) => {
+        Route {
+            method: Verb::$verb,
+            path: $path,
+            summary: $summary,
+            params: $params,
+            answers: $answers,
+            run: |api, call| Box::pin($run(api, call)),
+        }
+    };
+}
+
+use docs::Shape;
+use extract::params;
+
+#[rustfmt::skip]
+static ROUTES: &[Route] = &[
+    route!(Post "/jobs/add", "Add a job", params::JOB, Shape::Data("JobId"), compat::add),
+    route!(Post "/jobs/edit", "Change a job: id and any of its fields", params::JOB_EDIT, Shape::Nothing, compat::edit),
+    route!(Post "/jobs/del", "Delete a job; its runs in flight are cancelled", params::ID, Shape::Nothing, compat::delete),
+    route!(Get "/jobs/list", "List jobs, newest first", params::LIST, Shape::Page("Job"), compat::list),
+    route!(Get "/jobs/read", "Read one job", params::ID, Shape::Data("Job"), compat::read),
+    route!(Post "/jobs/run", "Run a job now, also a stopped one; does not wait for the run", params::ID, Shape::Data("Triggered"), compat::run),
+    route!(Post "/jobs/stop", "Stop a job: no more fires, runs in flight are cancelled", params::ID, Shape::Nothing, compat::stop),
+    route!(Post "/jobs/restart", "Put a job back on its schedule", params::RESTART, Shape::Nothing, compat::restart),
+    route!(Post "/jobs/runAll", "Run every scheduled job once now", &[], Shape::Data("RunAll"), compat::run_all),
+    route!(Post "/jobs/stopAll", "Stop every scheduled job", &[], Shape::Data("StopAll"), compat::stop_all),
+    route!(Post "/jobs/addAndRun", "Add a job and run it once now", params::ADD_AND_RUN, Shape::Data("AddAndRun"), compat::add_and_run),
+    route!(Post "/jobs/logs", "List one job's run records", params::LOGS, Shape::Page("Run"), compat::logs),
+    route!(Get "/jobs/execs", "Read one run record; without exec_id the job's newest", params::EXECS, Shape::Data("Run"), compat::execs),
+    route!(Get "/jobs/jobStatus", "Count jobs by state", &[], Shape::Bare("JobStatus"), compat::job_status),
+    route!(Get "/jobs/jobState", "Count jobs by state, and whether the scheduler runs", &[], Shape::Data("JobState"), compat::job_state),
+    route!(Get "/jobs/scheduler", "List what is scheduled, with next and previous run", params::PAGE, Shape::Page("ScheduledJob"), compat::scheduler),
+    route!(Post "/jobs/checkJob", "Reconcile the scheduler with the database", &[], Shape::Data("CheckJob"), compat::check_job),
+    route!(Get "/jobs/functions", "List the functions that a func job can name", &[], Shape::List("Function"), compat::functions),
+    route!(Get "/health", "Whether the server works; 503 with the failing part when it does not", &[], Shape::Bare("Health"), system::health),
+    route!(Get "/jobs/health", "Version, uptime and memory", &[], Shape::Data("Process"), system::process),
+];
+
+/// The whole service.
+pub fn router(api: Arc<Api>, port: u16) -> Router {
+    let mut router = docs::router();
+    for route in ROUTES {
+        let filter = match route.method {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+        };
+        let api = api.clone();
+        router =
+            router.route(route.path, on(filter, move |request: Request| serve(route, api, port, request)));
+    }
+    router
+        .fallback(|request: Request| async move {
+            answer::plain(StatusCode::NOT_FOUND, extract::lang(request.headers())).into_response()
+        })
+        .method_not_allowed_fallback(|request: Request| async move {
+            answer::plain(StatusCode::METHOD_NOT_ALLOWED, extract::lang(request.headers())).into_response()
+        })
+        .layer(axum::middleware::from_fn_with_state(api, middleware::guard))
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(middleware::panicked))
+}
+
+async fn serve(route: &'static Route, api: Arc<Api>, port: u16, request: Request<Body>) -> Response {
+    let lang = extract::lang(request.headers());
+    let is_head = request.method() == Method::HEAD;
+    match Call::read(route.params, request, port).await {
+        Ok(call) => (route.run)(api, call).await.localised(lang, is_head),
+        Err(refusal) => refusal.localised(lang, is_head),
+    }
+}

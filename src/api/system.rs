@@ -1,0 +1,53 @@
+//! What the server says about itself.
+
+use super::Api;
+use super::answer::Answer;
+use super::extract::Call;
+use axum::http::StatusCode;
+use serde_json::json;
+use std::sync::Arc;
+
+pub(super) async fn health(api: Arc<Api>, _call: Call) -> Answer {
+    let uptime = uptime_seconds(&api);
+    match api.engine.problem().await {
+        None => {
+            let body = json!({"status": "ok", "database": "ok", "scheduler": "ok",
+                "version": env!("CARGO_PKG_VERSION"), "uptime": uptime});
+            Answer::bare(StatusCode::OK, body)
+        }
+        Some(problem) => {
+            let body = json!({"status": "error", "database": problem, "scheduler": "waiting for the database",
+                "version": env!("CARGO_PKG_VERSION"), "uptime": uptime});
+            Answer::bare(StatusCode::SERVICE_UNAVAILABLE, body)
+        }
+    }
+}
+
+pub(super) async fn process(api: Arc<Api>, call: Call) -> Answer {
+    let (resident, virtual_size) = memory();
+    let data = json!({
+        "app_name": "TimerJobs",
+        "app_version": env!("CARGO_PKG_VERSION"),
+        "server_port": call.port,
+        "timestamp": api.engine.now().rfc3339(api.engine.zone()),
+        "uptime": uptime_seconds(&api),
+        "memory": {"alloc": resident, "sys": virtual_size},
+        "goroutines": tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+    });
+    Answer::ok("成功", "ok", data)
+}
+
+/// Elapsed by the wall clock; a clock that was set back counts as none.
+fn uptime_seconds(api: &Api) -> i64 {
+    (api.engine.now().since(api.started) / 1_000).max(0)
+}
+
+/// Bytes of this process: resident and virtual.
+fn memory() -> (u64, u64) {
+    use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
+    let Ok(pid) = sysinfo::get_current_pid() else { return (0, 0) };
+    let Ok(mut system) = System::new() else { return (0, 0) };
+    let only = ProcessesToUpdate::Some(&[pid]);
+    system.refresh_processes_specifics(only, false, ProcessRefreshKind::nothing().with_memory());
+    system.process(pid).map_or((0, 0), |p| (p.memory(), p.virtual_memory()))
+}

@@ -1,0 +1,139 @@
+//! The wiring: the one place that names every concrete type. `App::build` makes a server from
+//! settings, `App::serve` runs it to its end.
+
+use crate::api::{self, Api};
+use crate::clock::Clock;
+use crate::config::{Config, DatabaseUrl, shown};
+use crate::domain::event::Event;
+use crate::engine::{Engine, Parts};
+use crate::exec::{Executor, Settings};
+use crate::signals::StopSignals;
+use crate::store::Store;
+use anyhow::{Context, bail};
+use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+
+pub use crate::engine::Stop;
+
+/// How long open requests get after the last run has ended.
+const REQUESTS_GRACE: Duration = Duration::from_secs(2);
+
+/// A server that is ready to listen.
+#[derive(Debug)]
+pub struct App {
+    api: Arc<Api>,
+    engine: Engine,
+    engine_task: JoinHandle<()>,
+    store: Store,
+    config: Config,
+    /// Held as long as we live: one server a data folder.
+    _lock: File,
+}
+
+impl App {
+    /// Opens the data, settles what a dead server left, and starts to fire.
+    pub async fn build(config: Config, clock: Clock, stop: watch::Receiver<Stop>) -> anyhow::Result<Self> {
+        let lock = lock_data_dir(&config.data_dir)?;
+        let DatabaseUrl::Sqlite(path) = &config.database;
+        let store = Store::open(path).await?;
+        let exec = Executor::new(Settings::default()).context("the HTTP client cannot be set up")?;
+        let parts =
+            Parts { store: store.clone(), exec, clock, zone: config.zone, jobs: config.jobs.clone(), stop };
+        let (engine, engine_task) = Engine::start(parts).await.context("the stored jobs cannot be read")?;
+        let api = Arc::new(Api::new(engine.clone(), &config));
+        Ok(Self { api, engine, engine_task, store, config, _lock: lock })
+    }
+
+    /// Takes the port that the settings name.
+    pub async fn bind(&self) -> anyhow::Result<TcpListener> {
+        let Config { host, port, .. } = &self.config;
+        let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        TcpListener::bind(&address).await.with_context(|| {
+            format!(
+                "{address} cannot be listened on; if another program has the port, choose one with --port"
+            )
+        })
+    }
+
+    /// Says where the server is, for people.
+    pub fn announce(&self, listener: &TcpListener) {
+        let port = listener.local_addr().map_or(self.config.port, |a| a.port());
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            listen = %format!("{}:{port}", self.config.host),
+            database = %shown(self.store.path()),
+            zone = self.config.zone.name(),
+            "TimerJobs is running: http://127.0.0.1:{port}/docs"
+        );
+        if self.config.ip.enabled && !self.config.ip.whitelist.is_empty() {
+            let list: Vec<_> = self.config.ip.whitelist.iter().map(ToString::to_string).collect();
+            tracing::info!(
+                "only these addresses may call: {} (set IP_WHITELIST to change it)",
+                list.join(", ")
+            );
+        } else {
+            tracing::warn!("every address that can reach this port may run commands: the whitelist is empty");
+        }
+    }
+
+    /// What happens in the engine from now on.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.engine.subscribe()
+    }
+
+    /// Serves until the engine has been told to stop and every run has ended.
+    pub async fn serve(self, listener: TcpListener) -> anyhow::Result<()> {
+        let port = listener.local_addr()?.port();
+        let (closing, mut closed) = watch::channel(false);
+        let router = api::router(self.api.clone(), port).into_make_service_with_connect_info::<SocketAddr>();
+        let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+            closed.wait_for(|closed| *closed).await.ok();
+        });
+        let mut server = tokio::spawn(server.into_future());
+        // The console stays up while runs end, so that people see what we wait for.
+        let ended = self.engine_task.await;
+        closing.send_replace(true);
+        tokio::time::timeout(REQUESTS_GRACE, &mut server).await.ok();
+        self.store.close().await;
+        tracing::info!("stopped");
+        ended.context("the engine broke down")
+    }
+}
+
+/// SIGTERM and SIGINT (Ctrl-C) end the server; a second one does not wait for runs.
+pub fn stop_on_signals(tell: watch::Sender<Stop>) -> anyhow::Result<()> {
+    let mut signals = StopSignals::listen().context("signals cannot be listened for")?;
+    tokio::spawn(async move {
+        signals.recv().await;
+        tracing::info!("told to stop: waiting for runs to end; a second signal does not wait");
+        tell.send_replace(Stop::Gently);
+        signals.recv().await;
+        tracing::info!("told again: ending the runs");
+        tell.send_replace(Stop::AtOnce);
+        // Keeps the sender alive to the end.
+        std::future::pending::<()>().await;
+    });
+    Ok(())
+}
+
+fn lock_data_dir(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join("timerjobs.lock");
+    std::fs::create_dir_all(folder)
+        .and_then(|()| File::options().create(true).truncate(false).write(true).open(&path))
+        .map(|file| (file.try_lock(), file))
+        .map_err(|e| anyhow::anyhow!("{}: the data folder cannot be written ({e}); choose another DATA_DIR", shown(folder)))
+        .and_then(|(locked, file)| match locked {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => bail!(
+                "{}: another TimerJobs server is running on this data folder; stop it first, or choose another DATA_DIR",
+                shown(folder)
+            ),
+            Err(TryLockError::Error(e)) => bail!("{}: the data folder cannot be locked ({e})", shown(folder)),
+        })
+}

@@ -1,0 +1,257 @@
+//! The one list of settings: the help text, the README's table (held by a test), the file's
+//! known keys and the environment's names all come from it.
+
+use super::ConfigError;
+use crate::domain::access;
+use ipnet::IpNet;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// One setting. Every value is text until `Reader` types it.
+#[derive(Debug)]
+pub struct Setting {
+    /// `section.name` in the file.
+    pub key: &'static str,
+    /// Environment variables, the first that is set wins.
+    pub env: &'static [&'static str],
+    pub default: &'static str,
+    pub doc: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    env: &'static [&'static str],
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { key, env, default, doc }
+}
+
+pub const SETTINGS: &[Setting] = &[
+    setting("server.host", &["HOST", "SERVER_HOST"], "0.0.0.0", "Address to listen on."),
+    setting("server.port", &["PORT", "SERVER_PORT"], "8000", "Port to listen on; 0 takes a free one."),
+    setting(
+        "server.allowed_hosts",
+        &["ALLOWED_HOSTS"],
+        "",
+        "Names besides localhost and IP addresses under which the server may be asked.",
+    ),
+    setting(
+        "server.trusted_proxies",
+        &["TRUSTED_PROXIES"],
+        "",
+        "Addresses of reverse proxies whose X-Forwarded-For is believed.",
+    ),
+    setting(
+        "database.url",
+        &["DATABASE_URL"],
+        "",
+        "sqlite:///./relative.db or sqlite:////absolute.db; empty: timerjobs.db in the data folder.",
+    ),
+    setting("database.type", &["DATABASE_TYPE"], "", "sqlite, when database.url is not given."),
+    setting(
+        "database.sqlite_path",
+        &["DATABASE_SQLITE_PATH"],
+        "",
+        "The SQLite file, when database.url is not given.",
+    ),
+    setting("paths.data_dir", &["DATA_DIR"], "./data", "Folder of the database; one server at a time."),
+    setting(
+        "paths.runtime_dir",
+        &["RUNTIME_DIR"],
+        "./runtime",
+        "Folder of what a running server leaves: logs.",
+    ),
+    setting("log.level", &["LOG_LEVEL"], "info", "error, warn, info, debug or trace."),
+    setting(
+        "log.file",
+        &["LOG_FILE"],
+        "",
+        "JSON log, a file a day; empty: log/timerjobs.log in the runtime folder.",
+    ),
+    setting("log.days", &["LOG_DAYS"], "30", "Daily log files kept."),
+    setting("ip_control.enabled", &["IP_CONTROL_ENABLED"], "true", "Whether the address lists are applied."),
+    setting(
+        "ip_control.whitelist",
+        &["IP_WHITELIST"],
+        access::DEFAULT_WHITELIST,
+        "Addresses and CIDR blocks that may call; an empty list lets everybody in.",
+    ),
+    setting(
+        "ip_control.blacklist",
+        &["IP_BLACKLIST"],
+        "",
+        "Addresses and CIDR blocks that are always refused.",
+    ),
+    setting("jobs.timezone", &["TZ"], "", "The server's IANA zone; empty: the machine's."),
+    setting("jobs.max_concurrent", &["JOBS_MAX_CONCURRENT"], "64", "Runs at once."),
+    setting("jobs.max_waiting", &["JOBS_MAX_WAITING"], "10000", "Runs that may wait for a place."),
+    setting(
+        "jobs.manual_allow_concurrent",
+        &["JOBS_MANUAL_ALLOW_CONCURRENT"],
+        "true",
+        "Whether a manual run may overlap a run of a serial or queueing job.",
+    ),
+    setting(
+        "jobs.shutdown_grace",
+        &["JOBS_SHUTDOWN_GRACE"],
+        "30",
+        "Seconds that runs get to end at shutdown.",
+    ),
+    setting("jobs.kill_grace", &["JOBS_KILL_GRACE"], "5", "Seconds between TERM and KILL of a process tree."),
+    setting("jobs.output_limit_kb", &["JOBS_OUTPUT_LIMIT_KB"], "1024", "Output kept of one run, in KiB."),
+    setting("retention.runs", &["RETENTION_RUNS"], "1000", "Newest runs kept of each job."),
+    setting("retention.days", &["RETENTION_DAYS"], "30", "Days a run is kept."),
+    setting(
+        "retention.total_mb",
+        &["RETENTION_TOTAL_MB"],
+        "2048",
+        "Run records kept in all, in MiB; the oldest go first.",
+    ),
+];
+
+/// The settings as text, each with where it was read.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    given: HashMap<&'static str, (String, String)>,
+}
+
+impl Values {
+    pub fn set(&mut self, key: &str, value: String, origin: impl Into<String>) {
+        if let Some(setting) = SETTINGS.iter().find(|s| s.key == key) {
+            self.given.insert(setting.key, (value, origin.into()));
+        }
+    }
+
+    /// An empty variable counts as not set, except that an empty list is a list.
+    pub fn read_env(&mut self, env: impl Fn(&str) -> Option<String>) {
+        for setting in SETTINGS {
+            for name in setting.env {
+                let may_be_empty = setting.key.starts_with("ip_control.");
+                if let Some(value) = env(name).filter(|v| may_be_empty || !v.trim().is_empty()) {
+                    self.set(setting.key, value, *name);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Reads a TOML file; unknown keys and values that are no scalar or list are errors with their line.
+    pub fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let shown = super::shown(path);
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError(vec![format!("{shown}: {e}")]))?;
+        let table = toml::de::DeTable::parse(&text)
+            .map_err(|e| ConfigError(vec![format!("{shown}: {}", e.to_string().trim_end())]))?;
+        let mut errors = Vec::new();
+        let line_of = |offset: usize| text[..offset.min(text.len())].lines().count().max(1);
+        for (section, value) in table.get_ref() {
+            let Some(entries) = value.get_ref().as_table() else {
+                let what = format!("`{}` stands outside a section such as [server]", section.get_ref());
+                errors.push((line_of(section.span().end), what));
+                continue;
+            };
+            for (name, value) in entries {
+                let key = format!("{}.{}", section.get_ref(), name.get_ref());
+                let at = line_of(name.span().end);
+                if !SETTINGS.iter().any(|s| s.key == key) {
+                    errors.push((at, format!("unknown setting `{key}`")));
+                } else if let Some(text) = scalar(value.get_ref()) {
+                    self.set(&key, text, format!("{shown}:{at}"));
+                } else {
+                    errors.push((
+                        at,
+                        format!("`{key}` must be a text, a number, true, false or a list of texts"),
+                    ));
+                }
+            }
+        }
+        // In the order of the file.
+        errors.sort_by_key(|(line, _)| *line);
+        let errors: Vec<_> =
+            errors.into_iter().map(|(line, what)| format!("{shown}:{line}: {what}")).collect();
+        if errors.is_empty() { Ok(()) } else { Err(ConfigError(errors)) }
+    }
+
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { values: self, errors: Vec::new() }
+    }
+}
+
+fn scalar(value: &toml::de::DeValue<'_>) -> Option<String> {
+    use toml::de::DeValue;
+    match value {
+        DeValue::String(s) => Some(s.to_string()),
+        DeValue::Integer(n) => Some(n.as_str().to_owned()),
+        DeValue::Float(n) => Some(n.as_str().to_owned()),
+        DeValue::Boolean(b) => Some(b.to_string()),
+        DeValue::Array(items) => {
+            let items: Option<Vec<_>> = items.iter().map(|item| scalar(item.get_ref())).collect();
+            items.map(|items| items.join(","))
+        }
+        DeValue::Datetime(_) | DeValue::Table(_) => None,
+    }
+}
+
+/// Types the values and collects what is wrong with them.
+pub(super) struct Reader<'a> {
+    values: &'a Values,
+    errors: Vec<String>,
+}
+
+impl Reader<'_> {
+    pub fn text(&self, key: &str) -> String {
+        self.raw(key).0.trim().to_owned()
+    }
+
+    pub fn list(&self, key: &str) -> Vec<String> {
+        self.text(key).split([',', ' ']).map(str::trim).filter(|e| !e.is_empty()).map(str::to_owned).collect()
+    }
+
+    pub fn flag(&mut self, key: &str) -> bool {
+        self.checked(key, |text| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err("use true or false".into()),
+        })
+    }
+
+    pub fn number(&mut self, key: &str, min: u64, max: u64) -> u64 {
+        self.checked(key, |text| match text.parse() {
+            Ok(n) if (min..=max).contains(&n) => Ok(n),
+            _ => Err(format!("use a whole number from {min} to {max}")),
+        })
+    }
+
+    pub fn nets(&mut self, key: &str) -> Vec<IpNet> {
+        self.checked(key, |text| {
+            access::parse_list(text).map_err(|bad| format!("`{bad}` is no address or CIDR block"))
+        })
+    }
+
+    /// The typed value; when it is bad, its error is kept and the type's default stands in until
+    /// `finish` refuses the whole.
+    pub fn checked<T: Default>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        let (value, origin) = self.raw(key);
+        parse(value.trim()).unwrap_or_else(|mend| {
+            // A database URL may hold a password.
+            let shown = if key == "database.url" { "***" } else { value.trim() };
+            self.error(format!("{key} = `{shown}` (from {origin}): {mend}"));
+            T::default()
+        })
+    }
+
+    pub fn error(&mut self, line: String) {
+        self.errors.push(line);
+    }
+
+    pub fn finish(self) -> Result<(), ConfigError> {
+        if self.errors.is_empty() { Ok(()) } else { Err(ConfigError(self.errors)) }
+    }
+
+    fn raw(&self, key: &str) -> (String, String) {
+        self.values.given.get(key).cloned().unwrap_or_else(|| {
+            let default = SETTINGS.iter().find(|s| s.key == key).map_or("", |s| s.default);
+            (default.to_owned(), "the default".to_owned())
+        })
+    }
+}

@@ -1,0 +1,95 @@
+use super::*;
+use crate::domain::access;
+use std::collections::HashMap;
+
+fn load(env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let env: HashMap<_, _> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Config::load(&Flags { config: Some(empty_file()), ..Flags::default() }, |name| env.get(name).cloned())
+}
+
+fn empty_file() -> PathBuf {
+    let path = std::env::temp_dir().join("timerjobs-empty-config.toml");
+    std::fs::write(&path, "").unwrap();
+    path
+}
+
+fn load_file(text: &str) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    Config::load(&Flags { config: Some(path), ..Flags::default() }, |_| None)
+}
+
+#[test]
+fn the_defaults_are_the_contracts() {
+    let c = load(&[]).unwrap();
+    assert_eq!((c.host.as_str(), c.port), ("0.0.0.0", 8000));
+    assert_eq!(c.database, DatabaseUrl::Sqlite("./data/timerjobs.db".into()));
+    assert_eq!(c.ip.whitelist, access::parse_list("127.0.0.1, ::1").unwrap());
+    assert!(c.trusted_proxies.is_empty());
+    assert_eq!((c.jobs.max_concurrent, c.jobs.max_waiting), (64, 10_000));
+}
+
+#[test]
+fn flag_wins_over_environment_wins_over_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    std::fs::write(&path, "[server]\nport = 1\nhost = \"file\"\n[log]\ndays = 3\n").unwrap();
+    let flags = Flags { config: Some(path), port: Some(3), ..Flags::default() };
+    let env = |name: &str| {
+        (name == "SERVER_PORT").then(|| "2".to_owned()).or((name == "HOST").then(|| "env".into()))
+    };
+    let c = Config::load(&flags, env).unwrap();
+    assert_eq!((c.port, c.host.as_str(), c.log.days), (3, "env", 3));
+}
+
+#[test]
+fn sqlite_urls_read_as_the_older_edition_reads_them() {
+    for (url, path) in [
+        ("sqlite:///./x.db", "./x.db"),
+        ("sqlite:///x.db", "x.db"),
+        ("sqlite:////abs/x.db", "/abs/x.db"),
+        ("sqlite://x.db?mode=rwc", "x.db"),
+    ] {
+        assert_eq!(
+            load(&[("DATABASE_URL", url)]).unwrap().database,
+            DatabaseUrl::Sqlite(path.into()),
+            "{url}"
+        );
+    }
+    assert_eq!(
+        load(&[("DATABASE_SQLITE_PATH", "/p/y.db")]).unwrap().database,
+        DatabaseUrl::Sqlite("/p/y.db".into())
+    );
+}
+
+#[test]
+fn every_bad_value_is_named_with_its_origin() {
+    let e =
+        load(&[("PORT", "99999"), ("IP_WHITELIST", "10.0.0.0/8, nonsense"), ("TZ", "Mars/One")]).unwrap_err();
+    assert_eq!(e.0.len(), 3, "{e}");
+    assert!(e.0[0].contains("server.port") && e.0[0].contains("PORT"), "{e}");
+    assert!(e.to_string().contains("`nonsense`"), "{e}");
+    assert!(e.to_string().contains("jobs.timezone"), "{e}");
+}
+
+#[test]
+fn a_bad_file_names_key_and_line() {
+    let e = load_file("[server]\nport = 1\nprot = 2\n\n[jobs]\nmax_concurrent = { a = 1 }\n").unwrap_err();
+    assert!(e.0[0].contains(":3: unknown setting `server.prot`"), "{e}");
+    assert!(e.0[1].contains(":6: `jobs.max_concurrent` must be"), "{e}");
+    let e = load_file("[server\n").unwrap_err();
+    assert!(e.to_string().contains("line 1"), "{e}");
+}
+
+#[test]
+fn an_error_about_the_database_url_does_not_show_its_password() {
+    let e = load(&[("DATABASE_URL", "oracle://u:hunter2@h/db")]).unwrap_err();
+    assert!(e.to_string().contains("oracle") && !e.to_string().contains("hunter2"), "{e}");
+}
+
+#[test]
+fn the_list_may_be_written_as_a_list() {
+    let c = load_file("[ip_control]\nwhitelist = [\"10.0.0.0/8\", \"::1\"]\n").unwrap();
+    assert_eq!(c.ip.whitelist.len(), 2);
+}

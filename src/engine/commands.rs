@@ -1,0 +1,204 @@
+//! What can be asked of the engine's task, and what each request does to the turn it falls into.
+
+use super::core::{Core, Effect, Turn};
+use super::{Error, Reconciled, Triggered};
+use crate::domain::Text;
+use crate::domain::job::{Job, JobDraft, JobId, JobSpec, Overlap, Removal};
+use crate::domain::run::{Reason, Report, RunId, Source};
+use crate::exec::ChildStarted;
+use crate::store::{JobWrite, RunStart, StateReset};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Add {
+        spec: Box<JobSpec>,
+        removal: Removal,
+        reply: Reply<JobId>,
+    },
+    Edit {
+        id: JobId,
+        draft: Box<JobDraft>,
+        reply: Reply<()>,
+    },
+    Delete {
+        id: JobId,
+        reply: Reply<()>,
+    },
+    Run {
+        id: JobId,
+        source: Source,
+        reply: Reply<Triggered>,
+    },
+    RunAll {
+        reply: Reply<usize>,
+    },
+    Stop {
+        id: JobId,
+        reply: Reply<()>,
+    },
+    StopAll {
+        reply: Reply<usize>,
+    },
+    Restart {
+        id: JobId,
+        reset_run_count: bool,
+        reply: Reply<()>,
+    },
+    /// Answered by the ticker, which can read the database.
+    Reconcile {
+        reply: Reply<Reconciled>,
+    },
+    Finished(Box<Finished>),
+    Child {
+        run: RunId,
+        attempt: u32,
+        child: ChildStarted,
+    },
+}
+
+/// A run has ended; its record is still to be closed.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub run: RunId,
+    pub job: Arc<Job>,
+    pub source: Source,
+    pub report: Report,
+    /// Why it was cancelled, once that is known.
+    pub reason: Option<Reason>,
+}
+
+impl Command {
+    /// The job whose definition this changes: such a request waits when the turn already changes it.
+    pub fn changes(&self) -> Option<JobId> {
+        match self {
+            Self::Edit { id, .. }
+            | Self::Delete { id, .. }
+            | Self::Stop { id, .. }
+            | Self::Restart { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Answers a request that will not be done. Ends of runs have nobody to answer.
+    pub fn refuse(self, error: Error) {
+        match self {
+            Self::Add { reply, .. } => drop(reply.send(Err(error))),
+            Self::Run { reply, .. } => drop(reply.send(Err(error))),
+            Self::RunAll { reply } | Self::StopAll { reply } => drop(reply.send(Err(error))),
+            Self::Reconcile { reply } => drop(reply.send(Err(error))),
+            Self::Edit { reply, .. }
+            | Self::Delete { reply, .. }
+            | Self::Stop { reply, .. }
+            | Self::Restart { reply, .. } => drop(reply.send(Err(error))),
+            Self::Finished(_) | Self::Child { .. } => {}
+        }
+    }
+}
+
+impl Core {
+    /// Lets one request take part in the turn.
+    pub fn apply(&mut self, command: Command, turn: &mut Turn) {
+        match command {
+            Command::Finished(finished) => self.finish(*finished, turn),
+            Command::Child { run, attempt, child } => {
+                let child = Some((child.pid, child.start));
+                let at = self.started_at(run).unwrap_or(turn.batch.now);
+                turn.batch.starts.push(RunStart { run, at, attempt, child });
+            }
+            other if self.stopping => other.refuse(Error::ShuttingDown),
+            Command::Add { spec, removal, reply } => {
+                let immediate = spec.enabled && spec.overlap == Overlap::Immediate;
+                let write = JobWrite::Insert { spec: spec.clone(), removal, immediate };
+                turn.write(write, Effect::Add { spec, removal, immediate, reply });
+            }
+            Command::Edit { id, draft, reply } => match self.edit(id, *draft) {
+                Ok((write, effect)) => turn.write(write, effect(reply)),
+                Err(e) => drop(reply.send(Err(e))),
+            },
+            Command::Delete { id, reply } => {
+                if self.jobs.contains_key(&id) {
+                    turn.write(
+                        JobWrite::Delete { id, with_runs: false },
+                        Effect::Delete { id, reply: Some(reply) },
+                    );
+                } else {
+                    drop(reply.send(Err(Error::NoJob(id))));
+                }
+            }
+            Command::Run { id, source, reply } => match self.trigger(id, source, turn) {
+                Some(triggered) => turn.answer(reply, triggered),
+                None => drop(reply.send(Err(Error::NoJob(id)))),
+            },
+            Command::RunAll { reply } => {
+                let mut ids: Vec<_> =
+                    self.jobs.values().filter(|e| e.job.spec.enabled).map(|e| e.job.id).collect();
+                ids.sort_unstable();
+                for id in &ids {
+                    self.trigger(*id, Source::Manual, turn);
+                }
+                turn.answer(reply, ids.len());
+            }
+            Command::Stop { id, reply } => {
+                if self.jobs.contains_key(&id) {
+                    turn.write(JobWrite::Stop { id, reason: None }, Effect::Stop { id, reply });
+                } else {
+                    drop(reply.send(Err(Error::NoJob(id))));
+                }
+            }
+            Command::StopAll { reply } => turn.write(JobWrite::StopAll, Effect::StopAll { reply }),
+            Command::Restart { id, reset_run_count, reply } => match self.restart(id, reset_run_count) {
+                Ok(reset) => turn.write(JobWrite::Enable { id, reset }, Effect::Enable { id, reset, reply }),
+                Err(e) => drop(reply.send(Err(e))),
+            },
+            // The ticker takes these out before it comes here.
+            Command::Reconcile { reply } => drop(reply.send(Err(Error::Unavailable))),
+        }
+    }
+
+    fn restart(&self, id: JobId, run_count: bool) -> Result<StateReset, Error> {
+        let entry = self.jobs.get(&id).ok_or(Error::NoJob(id))?;
+        if !run_count {
+            refuse_exhausted(&entry.job.spec, entry.run_count)?;
+        }
+        Ok(StateReset { immediate: entry.job.spec.overlap == Overlap::Immediate, run_count })
+    }
+
+    fn edit(
+        &self,
+        id: JobId,
+        draft: JobDraft,
+    ) -> Result<(JobWrite, impl FnOnce(Reply<()>) -> Effect + use<>), Error> {
+        let entry = self.jobs.get(&id).ok_or(Error::NoJob(id))?;
+        let old = &entry.job.spec;
+        let spec = Box::new(draft.over(JobDraft::of(old)).check(self.zone).map_err(Error::Invalid)?);
+        let enabling = spec.enabled && !old.enabled;
+        if enabling {
+            refuse_exhausted(&spec, entry.run_count)?;
+        }
+        let moved = spec.trigger != old.trigger || spec.timezone != old.timezone;
+        let immediate = enabling && spec.overlap == Overlap::Immediate;
+        let reset = (enabling || moved).then_some(StateReset { immediate, run_count: false });
+        let write = JobWrite::Update { id, spec: spec.clone(), reset };
+        Ok((write, move |reply| Effect::Edit { id, spec, reset, reply }))
+    }
+}
+
+/// A job that has used up its runs would be enabled and never fire: say so instead.
+fn refuse_exhausted(spec: &JobSpec, run_count: u64) -> Result<(), Error> {
+    let max = u64::from(spec.max_run_count);
+    if max == 0 || run_count < max {
+        return Ok(());
+    }
+    Err(Error::Refused(Text::new(
+        format!(
+            "任务已执行 {run_count} 次，达到最大执行次数 {max}；请在重启时加 reset_run_count=true，或调大 max_run_count"
+        ),
+        format!(
+            "the job has run {run_count} of max_run_count {max} times; restart it with reset_run_count=true or raise max_run_count"
+        ),
+    )))
+}

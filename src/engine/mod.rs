@@ -1,0 +1,221 @@
+//! The only writer of jobs and runs. A single task (`ticker`) turns the clock, the requests and the
+//! ends of runs into one `Batch` a turn; what it decided happens after that batch is committed.
+//!
+//! - `core` holds the jobs in memory and decides (with `domain::plan`), `places` the runs in flight and
+//!   waiting, `settle` what follows a commit; none of them does I/O.
+//! - `ticker` is the loop: wait, compose, commit, act.
+//! - `runner` takes one run from its start to its report.
+//! - `recovery` settles what a dead server left, and comes back after a database failure.
+//! - `retention` deletes old run records.
+
+mod commands;
+mod core;
+mod places;
+mod queries;
+mod recovery;
+mod retention;
+mod runner;
+mod settle;
+mod ticker;
+
+use crate::clock::Clock;
+use crate::config::JobsConfig;
+use crate::domain::event::Event;
+use crate::domain::job::{JobDraft, JobId, Removal};
+use crate::domain::run::{Reason, RunId};
+use crate::domain::{FieldError, Text};
+use crate::exec::Executor;
+use crate::store::Store;
+use chrono_tz::Tz;
+use commands::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Requests that may wait for the engine's next turn; more wait in their callers.
+const COMMANDS_MAX: usize = 1_024;
+/// Events a slow listener may fall behind before it loses the oldest.
+const EVENTS_MAX: usize = 8_192;
+
+/// Why the engine did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no job {0}")]
+    NoJob(JobId),
+    #[error("the name is taken")]
+    NameTaken,
+    #[error("{} invalid field(s)", .0.len())]
+    Invalid(Vec<FieldError>),
+    #[error("{0}")]
+    Refused(Text),
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    #[error("the database cannot be written")]
+    Unavailable,
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+}
+
+/// What became of a manual run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Triggered {
+    pub run: RunId,
+    /// `None`: it starts.
+    pub skipped: Option<Reason>,
+}
+
+/// What `reconcile` found different between memory and database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    pub added: usize,
+    pub removed: usize,
+    pub updated: usize,
+}
+
+/// How to end: the first word lets runs end, the second does not wait for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    No,
+    Gently,
+    AtOnce,
+}
+
+/// A handle to the engine; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    commands: mpsc::Sender<Command>,
+    events: broadcast::Sender<Event>,
+    store: Store,
+    clock: Clock,
+    zone: Tz,
+    health: Health,
+}
+
+/// Whether the database takes our writes: the reason when it does not.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Mutex<Option<String>>>);
+
+impl Health {
+    pub fn problem(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, problem: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+}
+
+/// What the engine is built from.
+pub struct Parts {
+    pub store: Store,
+    pub exec: Executor,
+    pub clock: Clock,
+    pub zone: Tz,
+    pub jobs: JobsConfig,
+    pub stop: watch::Receiver<Stop>,
+}
+
+impl Engine {
+    /// Settles what a dead server left open, then starts to fire. The task ends after `Parts::stop`
+    /// says so and every run has ended.
+    pub async fn start(parts: Parts) -> Result<(Self, JoinHandle<()>), crate::store::Error> {
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let events = broadcast::channel(EVENTS_MAX).0;
+        let engine = Self {
+            commands,
+            events,
+            store: parts.store.clone(),
+            clock: parts.clock.clone(),
+            zone: parts.zone,
+            health: Health::default(),
+        };
+        let keep = parts.jobs.retention;
+        let ticker = ticker::Ticker::new(&engine, parts, inbox).await?;
+        let retention = tokio::spawn(retention::run(engine.store.clone(), engine.clock.clone(), keep));
+        let task = tokio::spawn(async move {
+            ticker.run().await;
+            retention.abort();
+        });
+        Ok((engine, task))
+    }
+
+    /// What happens from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Adds a job.
+    pub async fn add(&self, draft: JobDraft) -> Result<JobId, Error> {
+        let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
+        self.ask(|reply| Command::Add { spec, removal: Removal::default(), reply }).await
+    }
+
+    /// Adds a job and runs it once now; `removal` says what goes when that run has ended.
+    pub async fn add_and_run(&self, draft: JobDraft, removal: Removal) -> Result<(JobId, Triggered), Error> {
+        let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
+        let id = self.ask(|reply| Command::Add { spec, removal, reply }).await?;
+        let triggered =
+            self.ask(|reply| Command::Run { id, source: crate::domain::run::Source::Api, reply }).await?;
+        Ok((id, triggered))
+    }
+
+    /// Lays the draft's fields over the job's. To state 2 it stops the job, as `stop` does.
+    pub async fn edit(&self, id: JobId, draft: JobDraft) -> Result<(), Error> {
+        self.ask(|reply| Command::Edit { id, draft: Box::new(draft), reply }).await
+    }
+
+    /// Deletes a job and cancels its runs in flight; its records stay until retention takes them.
+    pub async fn delete(&self, id: JobId) -> Result<(), Error> {
+        self.ask(|reply| Command::Delete { id, reply }).await
+    }
+
+    /// Runs a job now, also a stopped one. It does not wait for the run.
+    pub async fn run(&self, id: JobId) -> Result<Triggered, Error> {
+        self.ask(|reply| Command::Run { id, source: crate::domain::run::Source::Manual, reply }).await
+    }
+
+    /// Runs every scheduled job once now; answers how many.
+    pub async fn run_all(&self) -> Result<usize, Error> {
+        self.ask(|reply| Command::RunAll { reply }).await
+    }
+
+    /// No more fires; runs in flight are cancelled.
+    pub async fn stop(&self, id: JobId) -> Result<(), Error> {
+        self.ask(|reply| Command::Stop { id, reply }).await
+    }
+
+    /// Stops every scheduled job; answers how many.
+    pub async fn stop_all(&self) -> Result<usize, Error> {
+        self.ask(|reply| Command::StopAll { reply }).await
+    }
+
+    /// Puts a job back on its schedule, from now on.
+    pub async fn restart(&self, id: JobId, reset_run_count: bool) -> Result<(), Error> {
+        self.ask(|reply| Command::Restart { id, reset_run_count, reply }).await
+    }
+
+    /// Reads the jobs from the database again; nothing in flight is disturbed.
+    pub async fn reconcile(&self) -> Result<Reconciled, Error> {
+        self.ask(|reply| Command::Reconcile { reply }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Command,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| Error::ShuttingDown)?;
+        answer.await.map_err(|_| Error::ShuttingDown)?
+    }
+}
+
+/// An error and its causes in one line, for the log.
+fn chain(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut source = e.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

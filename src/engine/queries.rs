@@ -1,0 +1,77 @@
+//! Questions about jobs and runs. They read the database, not the engine's memory, so a thousand
+//! readers do not slow one fire.
+
+use super::{Engine, Error};
+use crate::domain::UtcMs;
+use crate::domain::job::JobId;
+use crate::domain::run::RunId;
+use crate::domain::schedule::{IntervalSchedule, Schedule};
+use crate::exec::func;
+use crate::store::{JobFilter, JobRecord, Page, RunFilter, RunRecord, StateCounts};
+use chrono_tz::Tz;
+
+impl Engine {
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+        Ok(self.store.job(id).await?)
+    }
+
+    pub async fn jobs(&self, filter: &JobFilter, page: i64, size: i64) -> Result<Page<JobRecord>, Error> {
+        Ok(self.store.jobs_page(filter, page, size).await?)
+    }
+
+    pub async fn counts(&self) -> Result<StateCounts, Error> {
+        Ok(self.store.job_counts().await?)
+    }
+
+    /// A page of one job's runs. The job may be gone: its records stay for a while.
+    pub async fn runs(&self, filter: &RunFilter, page: i64, size: i64) -> Result<Page<RunRecord>, Error> {
+        Ok(self.store.runs_page(filter, page, size).await?)
+    }
+
+    pub async fn run_record(&self, id: RunId) -> Result<Option<RunRecord>, Error> {
+        Ok(self.store.run(id).await?)
+    }
+
+    /// When a job fires next; `None` when it is stopped or never again.
+    pub fn next_run(&self, job: &JobRecord) -> Option<UtcMs> {
+        if !job.enabled {
+            return None;
+        }
+        let zone: Tz = job.timezone.parse().unwrap_or(self.zone);
+        let schedule = match job.trigger_type.as_str() {
+            "interval" => {
+                Schedule::Interval(IntervalSchedule::every(job.interval_seconds.unsigned_abs()).ok()?)
+            }
+            _ => Schedule::parse(&job.cron_expr, zone).ok()?,
+        };
+        let decided = UtcMs(job.state.decided_ms);
+        schedule.next_after(decided, decided.max(self.clock.now()))
+    }
+
+    /// The functions that a func job can name.
+    pub fn functions(&self) -> &'static [func::Builtin] {
+        func::catalog()
+    }
+
+    /// The zone in which local times are shown.
+    pub fn zone(&self) -> Tz {
+        self.zone
+    }
+
+    pub fn now(&self) -> UtcMs {
+        self.clock.now()
+    }
+
+    /// What keeps the engine from working; `None`: nothing.
+    pub async fn problem(&self) -> Option<String> {
+        match self.health.problem() {
+            Some(problem) => Some(problem),
+            None => self.store.ping().await.err().map(|e| super::chain(&e)),
+        }
+    }
+
+    /// Whether fires are being decided.
+    pub fn is_running(&self) -> bool {
+        !self.commands.is_closed() && self.health.problem().is_none()
+    }
+}

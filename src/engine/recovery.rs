@@ -1,0 +1,225 @@
+//! Coming back: after a dead server (its open runs are decided, its children killed) and after a
+//! database failure (memory is rebuilt from what was really committed).
+
+use super::commands::Command;
+use super::core::{Core, Effect, Ticket, Turn};
+use super::ticker::Ticker;
+use crate::domain::UtcMs;
+use crate::domain::job::{Job, JobId, Recovery, StopReason};
+use crate::domain::plan;
+use crate::domain::run::{Outcome, Reason, Report, RunId, Source};
+use crate::exec::process::{self, Leftover};
+use crate::store::{JobState, JobWrite, OpenRun, Result, Store, System};
+use chrono_tz::Tz;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// A job in flight at this many crashes in a row is paused (semantics 9).
+const CRASHES_MAX: i64 = 3;
+/// Jobs read from the database at a time.
+const PAGE: i64 = 5_000;
+
+/// Every job that can be scheduled. One that cannot be read is logged and left alone, so that it
+/// does not keep the others from running.
+pub(super) async fn load_jobs(store: &Store, zone: Tz) -> Result<Vec<(Job, JobState)>> {
+    let mut jobs = Vec::new();
+    let mut after = JobId(0);
+    loop {
+        let page = store.jobs_after(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(jobs) };
+        after = JobId(last.id);
+        for record in &page {
+            match record.to_job(zone) {
+                Ok(job) => jobs.push((job, record.state)),
+                Err(e) => tracing::error!(job = record.id, "the job cannot be scheduled: {e}"),
+            }
+        }
+    }
+}
+
+impl Ticker {
+    /// Settles what the last server left: decides its open runs within seconds, before anything fires.
+    pub(super) async fn recover(&mut self, system: &System) -> Result<()> {
+        for (job, state) in load_jobs(&self.store, self.core.zone).await? {
+            self.core.install(Arc::new(job), &state);
+        }
+        let now = self.clock.now();
+        let mut turn = Turn::new(now);
+        // The clock may have been set back while we were down.
+        let seen = UtcMs(system.last_seen_ms);
+        if now < seen {
+            self.core.carry_jump(plan::jump(now.since(seen), 0), seen, now, &mut turn);
+        }
+        let open = self.store.open_runs().await?;
+        if !open.is_empty() {
+            kill_leftovers(system.instance.clone(), &open).await;
+            self.core.decide_open(open, &mut turn);
+        }
+        let runs = turn.batch.closes.len() + turn.batch.starts.len();
+        if runs > 0 {
+            tracing::warn!(runs, "runs were in flight when the last server ended; they are decided");
+        }
+        self.commit(turn).await;
+        Ok(())
+    }
+
+    /// After a failed commit: waits for the database, then rebuilds memory from it. Requests that
+    /// come meanwhile are refused, ends of runs are kept.
+    pub(super) async fn resync(&mut self, turn: Turn) {
+        let mut pause = std::time::Duration::from_millis(50);
+        let claimed: Vec<RunId> = turn.batch.opens.iter().map(|run| run.id).collect();
+        let (system, jobs, existing) = loop {
+            match read_back(&self.store, self.core.zone, &claimed).await {
+                Ok(read) => break read,
+                Err(e) => tracing::error!(error = %super::chain(&e), "the database is still away"),
+            }
+            let wait = tokio::time::sleep(pause);
+            pause = (pause * 2).min(std::time::Duration::from_secs(2));
+            tokio::pin!(wait);
+            loop {
+                tokio::select! {
+                    () = &mut wait => break,
+                    command = self.inbox.recv() => match command {
+                        Some(kept @ (Command::Finished(_) | Command::Child { .. })) => self.backlog.push_back(kept),
+                        Some(other) => other.refuse(super::Error::Unavailable),
+                        None => break,
+                    }
+                }
+            }
+        };
+        self.core.rebuild(turn, jobs, &existing, system.clock_epoch, &mut self.next);
+    }
+}
+
+type ReadBack = (System, Vec<(Job, JobState)>, HashSet<RunId>);
+
+async fn read_back(store: &Store, zone: Tz, claimed: &[RunId]) -> Result<ReadBack> {
+    // Reading works on a full disk: only a write shows that writing works again.
+    store.probe_write().await?;
+    let existing = store.existing_runs(claimed).await?.into_iter().collect();
+    Ok((store.system().await?, load_jobs(store, zone).await?, existing))
+}
+
+impl Core {
+    /// Decides the runs that were open when the server died (semantics 2 and 9).
+    fn decide_open(&mut self, open: Vec<OpenRun>, turn: &mut Turn) {
+        let mut struck = HashSet::new();
+        for run in &open {
+            let id = JobId(run.job_id);
+            let was_running = Outcome::parse(&run.outcome) == Some(Outcome::Running);
+            if let Some(entry) = self.jobs.get_mut(&id).filter(|_| was_running && struck.insert(id)) {
+                entry.crash_streak += 1;
+                turn.batch.cursor(id).crash_streak = Some(entry.crash_streak);
+            }
+        }
+        for id in struck {
+            if self.jobs.get(&id).is_some_and(|e| e.crash_streak >= CRASHES_MAX && e.job.spec.enabled) {
+                tracing::error!(job = %id, "in flight at {CRASHES_MAX} crashes in a row: the job is paused");
+                self.pause(id, StopReason::Crash, turn);
+            }
+        }
+        for run in open {
+            self.decide_one(&run, turn);
+        }
+    }
+
+    fn decide_one(&mut self, open: &OpenRun, turn: &mut Turn) {
+        let run = RunId(open.id);
+        let source = Source::parse(&open.source).unwrap_or(Source::Cron);
+        let entry = self.jobs.get(&JobId(open.job_id)).filter(|e| e.crash_streak < CRASHES_MAX);
+        match entry {
+            Some(entry) if entry.job.spec.recovery == Recovery::Rerun => {
+                let ticket = Ticket {
+                    run,
+                    job: entry.job.clone(),
+                    source,
+                    scheduled_at: UtcMs(open.scheduled_ms),
+                    attempt: u32::try_from(open.attempt).unwrap_or(1).saturating_add(1),
+                    cancel: CancellationToken::new(),
+                };
+                self.rerun(ticket, turn);
+            }
+            _ => {
+                let report = Report::new(Outcome::Lost);
+                self.close_lost(run, JobId(open.job_id), source, report, turn);
+            }
+        }
+    }
+
+    fn close_lost(&mut self, run: RunId, id: JobId, source: Source, report: Report, turn: &mut Turn) {
+        let close = crate::store::RunClose { run, end: turn.batch.now, reason: Some(Reason::Crash), report };
+        turn.batch.closes.push(close);
+        turn.events.push(crate::domain::event::Event::RunEnded { run, job: id, outcome: Outcome::Lost });
+        if let Some(job) = self.jobs.get(&id).map(|e| e.job.clone())
+            && source == Source::Api
+            && job.removal.task
+        {
+            // The run it was made for is over; its record says how.
+            turn.write(JobWrite::Delete { id, with_runs: false }, Effect::Delete { id, reply: None });
+        }
+    }
+
+    /// Rebuilds jobs and counters after a failed commit. Of the turn's claims those that exist after
+    /// all (only the answer was lost) go on; the rest never happened. What is still to be recorded
+    /// (ends of runs, clean-ups) goes into `next`.
+    fn rebuild(
+        &mut self,
+        mut turn: Turn,
+        jobs: Vec<(Job, JobState)>,
+        existing: &HashSet<RunId>,
+        clock_epoch: i64,
+        next: &mut Turn,
+    ) {
+        next.batch.closes.append(&mut turn.batch.closes);
+        next.events.append(&mut turn.events);
+        for (write, effect) in turn.take_clean_ups() {
+            next.write(write, effect);
+        }
+        turn.conclude(false);
+        let claimed: HashSet<RunId> = turn.batch.opens.iter().map(|run| run.id).collect();
+        let happened = |run: &RunId| !claimed.contains(run) || existing.contains(run);
+        for ticket in turn.starts.drain(..) {
+            self.in_flight.remove(&ticket.run);
+            if happened(&ticket.run) {
+                self.requeue_first(ticket);
+            }
+        }
+        self.forget_waiting(&claimed, existing);
+        let queues: HashMap<JobId, _> = self.jobs.drain().map(|(id, entry)| (id, entry.queue)).collect();
+        self.clear_due();
+        for (job, state) in jobs {
+            let id = job.id;
+            self.install(Arc::new(job), &state);
+            if let (Some(entry), Some(queue)) = (self.jobs.get_mut(&id), queues.get(&id)) {
+                entry.queue = queue.iter().filter(|run| happened(run)).copied().collect();
+            }
+        }
+        self.recount();
+        if let Some((jump, before, after)) =
+            turn.jump.filter(|_| clock_epoch < self.clock_epoch || turn.batch.clock_epoch.is_none())
+        {
+            self.clock_epoch = clock_epoch;
+            self.carry_jump(jump, before, after, next);
+        }
+    }
+}
+
+async fn kill_leftovers(instance: String, open: &[OpenRun]) {
+    let leftovers: Vec<Leftover> = open
+        .iter()
+        .map(|run| Leftover {
+            exec_id: RunId(run.id).to_string(),
+            // Unknown is 0: then only the mark in its environment can find the process.
+            pid: run.pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
+            start: run.pid_start.and_then(|start| u64::try_from(start).ok()).unwrap_or(0),
+        })
+        .collect();
+    match tokio::task::spawn_blocking(move || process::kill_leftovers(&instance, &leftovers)).await {
+        Ok(0) => {}
+        Ok(killed) => {
+            tracing::warn!(killed, "processes of the last server were still running; they are killed")
+        }
+        Err(e) => tracing::error!("leftover processes could not be looked for: {e}"),
+    }
+}

@@ -1,0 +1,140 @@
+//! What follows a commit: changed jobs are installed, requests answered, lost claims taken back.
+
+use super::core::{Core, Effect, Ticket, Turn};
+use super::{Error, Reconciled};
+use crate::domain::UtcMs;
+use crate::domain::event::Event;
+use crate::domain::job::{Job, JobDraft, JobId, JobSpec};
+use crate::domain::run::Reason;
+use crate::store::{Committed, JobState, JobWritten, StateReset};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+impl Core {
+    /// Carries out what the committed turn decided. Gives back the runs to start; what follows from
+    /// it (cancelled waiting runs) goes into `next`.
+    pub fn settle(&mut self, turn: &mut Turn, committed: &Committed, next: &mut Turn) -> Vec<Ticket> {
+        let now = turn.batch.now;
+        for (effect, written) in std::mem::take(&mut turn.effects).into_iter().zip(&committed.jobs) {
+            self.carry_out(effect, *written, now, next);
+        }
+        turn.conclude(true);
+        let refused =
+            |t: &Ticket| committed.lost_races.contains(&t.run) || committed.over_limit.contains(&t.run);
+        let (refused, starts): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut turn.starts).into_iter().partition(refused);
+        for ticket in refused {
+            tracing::warn!(run = %ticket.run, job = %ticket.job.id, "the fire was claimed elsewhere or is over the limit");
+            self.in_flight.remove(&ticket.run);
+            self.leave(ticket.job.id);
+        }
+        starts
+    }
+
+    fn carry_out(&mut self, effect: Effect, written: JobWritten, now: UtcMs, next: &mut Turn) {
+        match (effect, written) {
+            (Effect::Add { reply, .. }, JobWritten::NameTaken) => drop(reply.send(Err(Error::NameTaken))),
+            (Effect::Edit { reply, .. }, JobWritten::NameTaken) => drop(reply.send(Err(Error::NameTaken))),
+            (Effect::Add { spec, removal, immediate, reply }, JobWritten::Done(id)) => {
+                let state = JobState {
+                    decided_ms: now.0,
+                    immediate_ms: immediate.then_some(now.0),
+                    ..JobState::default()
+                };
+                let job = Job { id, spec: *spec, removal };
+                self.install(Arc::new(job), &state);
+                next.events.push(Event::JobChanged { job: id });
+                drop(reply.send(Ok(id)));
+            }
+            (Effect::Edit { id, spec, reset, reply }, _) => {
+                let stopping = !spec.enabled && self.jobs.get(&id).is_some_and(|e| e.job.spec.enabled);
+                self.redefine(id, |job| job.spec = *spec, reset, now);
+                if stopping {
+                    self.cancel(Some(id), Reason::Stopped, next);
+                }
+                next.events.push(Event::JobChanged { job: id });
+                drop(reply.send(Ok(())));
+            }
+            (Effect::Enable { id, reset, reply }, _) => {
+                self.redefine(id, |job| job.spec.enabled = true, Some(reset), now);
+                next.events.push(Event::JobChanged { job: id });
+                drop(reply.send(Ok(())));
+            }
+            (Effect::Stop { id, reply }, _) => {
+                self.redefine(id, |job| job.spec.enabled = false, None, now);
+                self.cancel(Some(id), Reason::Stopped, next);
+                next.events.push(Event::JobChanged { job: id });
+                drop(reply.send(Ok(())));
+            }
+            (Effect::StopAll { reply }, _) => {
+                let ids: Vec<_> =
+                    self.jobs.values().filter(|e| e.job.spec.enabled).map(|e| e.job.id).collect();
+                for id in &ids {
+                    self.redefine(*id, |job| job.spec.enabled = false, None, now);
+                    next.events.push(Event::JobChanged { job: *id });
+                }
+                self.cancel(None, Reason::Stopped, next);
+                drop(reply.send(Ok(ids.len())));
+            }
+            (Effect::Delete { id, reply }, _) => {
+                self.remove(id);
+                self.cancel(Some(id), Reason::Deleted, next);
+                next.events.push(Event::JobChanged { job: id });
+                if let Some(reply) = reply {
+                    drop(reply.send(Ok(())));
+                }
+            }
+            (Effect::Nothing, _) => {}
+        }
+    }
+
+    /// Installs a changed definition; with `reset` nothing before `now` is owed any more.
+    fn redefine(&mut self, id: JobId, change: impl FnOnce(&mut Job), reset: Option<StateReset>, now: UtcMs) {
+        let Some(entry) = self.jobs.get(&id) else { return };
+        let mut job = (*entry.job).clone();
+        change(&mut job);
+        let mut state = JobState {
+            decided_ms: entry.decided.0,
+            run_count: i64::try_from(entry.run_count).unwrap_or(i64::MAX),
+            immediate_ms: entry.immediate.map(|t| t.0),
+            last_run_ms: None,
+            crash_streak: entry.crash_streak,
+        };
+        if let Some(reset) = reset {
+            state.decided_ms = now.0;
+            state.immediate_ms = reset.immediate.then_some(now.0);
+            state.crash_streak = 0;
+            if reset.run_count {
+                state.run_count = 0;
+            }
+        }
+        self.install(Arc::new(job), &state);
+    }
+
+    /// Brings memory in line with what the database holds; runs in flight are not touched.
+    pub fn reconcile(&mut self, stored: Vec<(Job, JobState)>) -> Reconciled {
+        let mut found = Reconciled::default();
+        let ids: HashSet<JobId> = stored.iter().map(|(job, _)| job.id).collect();
+        let gone: Vec<JobId> = self.jobs.keys().filter(|id| !ids.contains(id)).copied().collect();
+        found.removed = gone.len();
+        for id in gone {
+            self.remove(id);
+        }
+        for (job, state) in stored {
+            match self.jobs.get(&job.id) {
+                None => found.added += 1,
+                Some(entry) if same_definition(&entry.job.spec, &job.spec) => {
+                    // Its state in memory is the newer one: the database is written from it.
+                    continue;
+                }
+                Some(_) => found.updated += 1,
+            }
+            self.install(Arc::new(job), &state);
+        }
+        found
+    }
+}
+
+fn same_definition(a: &JobSpec, b: &JobSpec) -> bool {
+    JobDraft::of(a) == JobDraft::of(b)
+}

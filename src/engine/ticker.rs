@@ -1,0 +1,219 @@
+//! The engine's loop. A turn: wait for the clock, a request or the end of a run; let `core` decide;
+//! commit; act. Whatever comes in while a turn commits goes into the next one, which is the group
+//! commit.
+
+use super::commands::Command;
+use super::core::{Core, Turn};
+use super::{Engine, Error, Health, Parts, Stop, chain, recovery, runner};
+use crate::clock::Clock;
+use crate::domain::event::Event;
+use crate::domain::run::{Outcome, Reason, Report};
+use crate::store::{Result, Store};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, watch};
+
+/// Requests taken into one turn.
+const COMMANDS_PER_TURN: usize = 1_024;
+/// What a cancelled run has beyond its kill grace before its record is closed without it.
+const LAST_WORD: Duration = Duration::from_secs(3);
+
+pub(super) struct Ticker {
+    pub core: Core,
+    pub store: Store,
+    pub clock: Clock,
+    pub inbox: mpsc::Receiver<Command>,
+    /// Requests that had to wait for the turn before.
+    pub backlog: VecDeque<Command>,
+    /// What the last turn left to be written.
+    pub next: Turn,
+    runner: Arc<runner::Runner>,
+    events: broadcast::Sender<Event>,
+    health: Health,
+    stop: watch::Receiver<Stop>,
+    shutdown_grace: Duration,
+    kill_grace: Duration,
+}
+
+impl Ticker {
+    /// Loads the jobs and settles what a dead server left.
+    pub async fn new(engine: &Engine, parts: Parts, inbox: mpsc::Receiver<Command>) -> Result<Self> {
+        let Parts { store, exec, clock, zone, jobs, stop } = parts;
+        let system = store.system().await?;
+        let core = Core::new(&jobs, zone, store.newest_run().await?, system.clock_epoch, clock.read());
+        let runner = runner::Runner {
+            exec,
+            clock: clock.clone(),
+            zone,
+            instance: system.instance.clone(),
+            kill_grace: jobs.kill_grace,
+            output_limit: jobs.output_limit,
+            commands: engine.commands.downgrade(),
+        };
+        let mut ticker = Self {
+            core,
+            store,
+            clock,
+            inbox,
+            backlog: VecDeque::new(),
+            next: Turn::default(),
+            runner: Arc::new(runner),
+            events: engine.events.clone(),
+            health: engine.health.clone(),
+            stop,
+            shutdown_grace: jobs.shutdown_grace,
+            kill_grace: jobs.kill_grace,
+        };
+        ticker.recover(&system).await?;
+        Ok(ticker)
+    }
+
+    /// Fires until told to stop, then sees every run to its end.
+    pub async fn run(mut self) {
+        loop {
+            let idle = self.backlog.is_empty() && self.next.is_empty();
+            let commands = tokio::select! {
+                biased;
+                stop = self.stop.wait_for(|stop| *stop > Stop::No) => {
+                    drop(stop);
+                    break;
+                }
+                commands = next_commands(&mut self.inbox, idle) => commands,
+                () = self.clock.wait_until(self.core.next_due()) => Vec::new(),
+            };
+            self.turn(commands).await;
+        }
+        self.shut_down().await;
+    }
+
+    /// One turn.
+    async fn turn(&mut self, commands: Vec<Command>) {
+        let reading = self.clock.read();
+        let mut turn = std::mem::take(&mut self.next);
+        turn.batch.now = reading.wall;
+        self.core.observe(reading, &mut turn);
+        self.core.tick(&mut turn);
+        self.backlog.extend(commands);
+        self.take_commands(&mut turn).await;
+        self.core.fill(&mut turn);
+        self.commit(turn).await;
+    }
+
+    /// Lets the requests take part, a second change of the same job excepted: it waits a turn.
+    async fn take_commands(&mut self, turn: &mut Turn) {
+        let mut changed = HashSet::new();
+        for command in std::mem::take(&mut self.backlog) {
+            if command.changes().is_some_and(|id| !changed.insert(id)) {
+                self.backlog.push_back(command);
+            } else if let Command::Reconcile { reply } = command {
+                let stored = recovery::load_jobs(&self.store, self.core.zone).await;
+                let answer = stored.map(|stored| self.core.reconcile(stored)).map_err(Error::Store);
+                drop(reply.send(answer));
+            } else {
+                self.core.apply(command, turn);
+            }
+        }
+    }
+
+    /// Commits what the turn decided, then lets it happen: nothing starts before its row is durable.
+    pub async fn commit(&mut self, mut turn: Turn) {
+        if turn.batch.is_empty() {
+            turn.conclude(true);
+            self.announce(&mut turn);
+            return;
+        }
+        match self.store.commit(&turn.batch).await {
+            Ok(committed) => {
+                for ticket in self.core.settle(&mut turn, &committed, &mut self.next) {
+                    self.events.send(Event::RunStarted { run: ticket.run, job: ticket.job.id }).ok();
+                    tokio::spawn(self.runner.clone().run(ticket));
+                }
+                self.announce(&mut turn);
+                self.health.set(None);
+            }
+            Err(e) => {
+                let cause = chain(&e);
+                tracing::error!(error = %cause, "the commit failed: nothing of this turn starts");
+                self.health.set(Some(cause));
+                self.resync(turn).await;
+                tracing::info!("the database answers again");
+                self.health.set(None);
+            }
+        }
+    }
+
+    /// Nobody listening is no error.
+    fn announce(&self, turn: &mut Turn) {
+        for event in turn.events.drain(..) {
+            self.events.send(event).ok();
+        }
+    }
+
+    /// No new claims; what waits is cancelled, what runs gets its grace, then TERM and KILL
+    /// (semantics 10).
+    async fn shut_down(&mut self) {
+        self.core.stopping = true;
+        let mut next = std::mem::take(&mut self.next);
+        next.batch.now = self.clock.now();
+        self.core.cancel_waiting(None, Reason::Shutdown, &mut next);
+        self.next = next;
+        tracing::info!(runs = self.core.in_flight.len(), "shutting down");
+        let (mut hurried, grace) = (self.stop.clone(), self.shutdown_grace);
+        tokio::select! {
+            () = self.drain() => return,
+            _ = hurried.wait_for(|stop| *stop == Stop::AtOnce) => {}
+            () = tokio::time::sleep(grace) => {}
+        }
+        self.next.batch.now = self.clock.now();
+        let mut next = std::mem::take(&mut self.next);
+        self.core.cancel(None, Reason::Shutdown, &mut next);
+        self.next = next;
+        let last = self.kill_grace + LAST_WORD;
+        if tokio::time::timeout(last, self.drain()).await.is_err() {
+            self.close_all().await;
+        }
+    }
+
+    /// Takes the ends of runs until none is in flight.
+    async fn drain(&mut self) {
+        self.turn(Vec::new()).await;
+        while !self.core.in_flight.is_empty() {
+            let idle = self.backlog.is_empty() && self.next.is_empty();
+            let commands = next_commands(&mut self.inbox, idle).await;
+            self.turn(commands).await;
+        }
+        // The answers of the last turn may have left something to write.
+        self.turn(Vec::new()).await;
+    }
+
+    /// Runs that do not even answer the KILL of their processes: the record says so.
+    async fn close_all(&mut self) {
+        let mut turn = std::mem::take(&mut self.next);
+        turn.batch.now = self.clock.now();
+        for (run, in_flight) in std::mem::take(&mut self.core.in_flight) {
+            tracing::warn!(%run, job = %in_flight.job, "the run did not end in time");
+            let report = Report::new(Outcome::Cancelled);
+            let reason = Some(Reason::Shutdown);
+            turn.batch.closes.push(crate::store::RunClose { run, end: turn.batch.now, reason, report });
+        }
+        if let Err(e) = self.store.commit(&turn.batch).await {
+            tracing::error!(error = %chain(&e), "the last records could not be written; the next start decides them");
+        }
+    }
+}
+
+/// Waits for requests; when there is other work left, takes only those that are there.
+async fn next_commands(inbox: &mut mpsc::Receiver<Command>, idle: bool) -> Vec<Command> {
+    let mut commands = Vec::new();
+    if !idle {
+        while commands.len() < COMMANDS_PER_TURN {
+            let Ok(command) = inbox.try_recv() else { break };
+            commands.push(command);
+        }
+    } else if inbox.recv_many(&mut commands, COMMANDS_PER_TURN).await == 0 {
+        // Every handle is gone: only the clock moves us now.
+        std::future::pending::<()>().await;
+    }
+    commands
+}

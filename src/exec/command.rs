@@ -1,0 +1,236 @@
+//! Runs a shell command: its environment, its deadline, its output and the end of its process tree.
+//! What is left running on purpose after the command has ended by itself (`nohup … &`) is let be.
+
+use super::output::{Capture, Output};
+use super::process::{self, Kill, Tree};
+use super::{ChildStarted, Context, cancelled, timed_out};
+use crate::domain::Text;
+use crate::domain::action::CommandAction;
+use crate::domain::run::{Outcome, Report};
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::{sleep, timeout};
+
+/// How long the output of a command that has ended is still read, when a background child of it
+/// holds the pipe open.
+const LINGER: Duration = Duration::from_millis(500);
+/// How long KILL is repeated. With `REAP` it stays below the second that a run may take on top of
+/// its timeout and the grace.
+const FORCE_LIMIT: Duration = Duration::from_millis(700);
+const REAP: Duration = Duration::from_millis(200);
+/// Between two looks at a dying tree, doubled each time: each look reads all of /proc.
+const FIRST_POLL: Duration = Duration::from_millis(10);
+const LAST_POLL: Duration = Duration::from_millis(160);
+const READ_BUFFER: usize = 16 * 1024;
+
+/// Runs the command once. Its output goes to `output`, all else into the report.
+pub async fn run(action: &CommandAction, ctx: &Context, output: &mut Output) -> Report {
+    let mut child = match command(action, ctx).spawn() {
+        Ok(child) => child,
+        Err(error) => return Report::failed(not_started(action, &error)),
+    };
+    // Declared after the child, hence dropped before it: the group is killed before its leader can
+    // be reaped.
+    let mut tree = Tree::of(&child, &ctx.exec_id, &ctx.instance);
+    announce(&child, ctx);
+    let mut pipes = Pipes::of(&mut child);
+    let ended = tokio::select! {
+        biased;
+        () = ctx.cancel.cancelled() => Err(cancelled()),
+        () = sleep(action.timeout) => Err(timed_out(action.timeout)),
+        status = pipes.read_during(child.wait(), output) => Ok(status),
+    };
+    match ended {
+        Ok(Ok(status)) => {
+            if let Some(tree) = &mut tree {
+                tree.disarm();
+            }
+            // Running out of this time is not worth a word: the command itself is done.
+            let _ = timeout(LINGER, pipes.drain(output)).await;
+            report(status)
+        }
+        Ok(Err(error)) => Report::failed(Text::new(
+            format!("无法等待命令结束：{error}"),
+            format!("the end of the command could not be awaited: {error}"),
+        )),
+        Err(report) => {
+            if let Some(tree) = &mut tree {
+                pipes.read_during(end_tree(tree, ctx.kill_grace), output).await;
+                if pipes.read_during(timeout(REAP, child.wait()), output).await.is_ok() {
+                    tree.disarm();
+                }
+            }
+            report
+        }
+    }
+}
+
+/// TERM, the grace, then KILL until nothing of the tree is left.
+async fn end_tree(tree: &Tree, grace: Duration) {
+    let ask = async {
+        let mut alive = tree.kill(Kill::Ask).await;
+        let mut poll = FIRST_POLL;
+        while alive {
+            sleep(poll).await;
+            poll = LAST_POLL.min(poll * 2);
+            alive = tree.is_alive().await;
+        }
+    };
+    if timeout(grace, ask).await.is_ok() {
+        return;
+    }
+    let force = async {
+        while tree.kill(Kill::Force).await {
+            sleep(FIRST_POLL).await;
+        }
+    };
+    // What survives even this hangs in the kernel; the run ends all the same.
+    let _ = timeout(FORCE_LIMIT, force).await;
+}
+
+fn command(action: &CommandAction, ctx: &Context) -> Command {
+    let mut command = process::shell(&action.command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    if let Some(dir) = &action.workdir {
+        command.current_dir(dir);
+    }
+    for name in secrets(std::env::vars_os().map(|(name, _)| name)) {
+        command.env_remove(name);
+    }
+    command.envs(action.env.iter().map(|(name, value)| (name, value)));
+    // Last, so that a job cannot take the marks off its processes.
+    command
+        .env(process::EXEC_ID, &ctx.exec_id)
+        .env(process::INSTANCE, &ctx.instance)
+        .env("TJ_JOB_ID", ctx.job_id.to_string())
+        .env("TJ_JOB_NAME", &ctx.job_name)
+        .env("TJ_ATTEMPT", ctx.attempt.to_string())
+        .env("TJ_SCHEDULED_AT", ctx.scheduled_at.rfc3339(chrono_tz::Tz::UTC));
+    command
+}
+
+/// The variables of the server's own that a job has no business with.
+fn secrets(names: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    names.filter(|name| {
+        let name = name.to_string_lossy().to_ascii_uppercase();
+        let ours = name.starts_with("TJ_") || name.starts_with("TIMERJOBS_");
+        let secret = ["PASSWORD", "SECRET", "TOKEN"].iter().any(|end| name.ends_with(end));
+        name.starts_with("DATABASE_") || (ours && secret)
+    })
+}
+
+fn announce(child: &Child, ctx: &Context) {
+    if let Some(pid) = child.id() {
+        let start = process::start_time(pid).unwrap_or(0);
+        // Nobody listens when the engine is already gone; the run goes on.
+        let _ = ctx.children.send(ChildStarted { pid, start });
+    }
+}
+
+fn report(status: ExitStatus) -> Report {
+    let Some(code) = status.code() else {
+        let signal = process::describe_signal(status).unwrap_or_else(|| status.to_string());
+        return Report::failed(Text::new(format!("被信号 {signal} 终止"), format!("killed by {signal}")));
+    };
+    let report = if code == 0 {
+        Report::new(Outcome::Success)
+    } else {
+        Report::failed(Text::new(format!("退出码 {code}"), format!("exit code {code}")))
+    };
+    Report { exit_code: Some(code), ..report }
+}
+
+/// Why a command could not be started, in words. The system's error does not say whether it means
+/// the shell or the directory, so both are looked at.
+fn not_started(action: &CommandAction, error: &io::Error) -> Text {
+    if let Some(dir) = &action.workdir {
+        match std::fs::metadata(dir) {
+            Err(cause) => {
+                return Text::new(
+                    format!("工作目录 {dir} 无法使用：{cause}"),
+                    format!("the working directory {dir} cannot be used: {cause}"),
+                );
+            }
+            Ok(found) if !found.is_dir() => {
+                return Text::new(
+                    format!("工作目录 {dir} 不是目录"),
+                    format!("the working directory {dir} is not a directory"),
+                );
+            }
+            Ok(_) => (),
+        }
+    }
+    let shell = process::shell_name();
+    if error.kind() == io::ErrorKind::NotFound {
+        return Text::new(
+            format!("找不到命令解释器 {shell}：{error}"),
+            format!("the shell {shell} was not found: {error}"),
+        );
+    }
+    let place = action.workdir.as_deref().map(|dir| format!(" ({dir})")).unwrap_or_default();
+    Text::new(
+        format!("命令无法启动{place}：{error}"),
+        format!("the command could not be started{place}: {error}"),
+    )
+}
+
+/// Both ends of a command's output.
+struct Pipes {
+    out: Pipe<ChildStdout>,
+    err: Pipe<ChildStderr>,
+}
+
+impl Pipes {
+    fn of(child: &mut Child) -> Self {
+        Self { out: Pipe::new(child.stdout.take()), err: Pipe::new(child.stderr.take()) }
+    }
+
+    /// Reads until both pipes are at their end.
+    async fn drain(&mut self, output: &mut Output) {
+        tokio::join!(self.out.drain(&mut output.stdout), self.err.drain(&mut output.stderr));
+    }
+
+    /// Reads for as long as `work` takes: a child stands still when its pipe is full.
+    async fn read_during<T>(&mut self, work: impl Future<Output = T>, output: &mut Output) -> T {
+        let forever = async {
+            self.drain(output).await;
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = forever => match never {},
+        }
+    }
+}
+
+struct Pipe<R> {
+    /// `None` when it is at its end.
+    reader: Option<R>,
+    buf: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Pipe<R> {
+    fn new(reader: Option<R>) -> Self {
+        Self { reader, buf: Vec::new() }
+    }
+
+    async fn drain(&mut self, capture: &mut Capture) {
+        while let Some(reader) = &mut self.reader {
+            self.buf.resize(READ_BUFFER, 0);
+            match reader.read(&mut self.buf).await {
+                Ok(n) if n > 0 => capture.push(&self.buf[..n]),
+                _ => self.reader = None,
+            }
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[path = "command_test.rs"]
+mod tests;

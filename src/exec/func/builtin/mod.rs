@@ -1,0 +1,134 @@
+//! The built-in functions, one file each, and what they are given and give back. A new one is a
+//! file here with a `BUILTIN`, and its line in `ALL`. They take everything from the call: no
+//! clock, no globals.
+
+mod dayin;
+mod echo;
+mod hello;
+mod math;
+mod test;
+mod time;
+
+use crate::domain::Text;
+use crate::exec::Context;
+use serde_json::Value;
+
+/// In the order of the seed's table.
+pub(super) static ALL: &[Builtin] =
+    &[dayin::BUILTIN, test::BUILTIN, hello::BUILTIN, time::BUILTIN, echo::BUILTIN, math::BUILTIN];
+
+/// One function: what people are told of it, and its work.
+#[derive(Debug)]
+pub struct Builtin {
+    pub name: &'static str,
+    pub description: Words,
+    pub params: &'static [Param],
+    /// A whole command text in the bare form, `Name arg,arg`.
+    pub example: &'static str,
+    pub(super) work: Work,
+}
+
+/// A fixed text in both languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    pub zh: &'static str,
+    pub en: &'static str,
+}
+
+/// One argument of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Param {
+    pub name: &'static str,
+    pub about: Words,
+    pub required: bool,
+}
+
+/// How a function works; one that waits for something is a further variant and its arm in `run`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Work {
+    Sync(fn(&Call) -> Result<Output, Text>),
+}
+
+/// What a function is called with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call<'a> {
+    pub args: &'a [Value],
+    /// The argument text as written.
+    pub raw: &'a str,
+    pub ctx: &'a Context,
+}
+
+impl Call<'_> {
+    /// The arguments as text: a string without quotes, anything else as JSON.
+    pub fn texts(&self) -> Vec<String> {
+        self.args
+            .iter()
+            .map(|value| match value {
+                Value::String(s) => s.clone(),
+                other => other.to_string(),
+            })
+            .collect()
+    }
+
+    /// Whether the arguments were written as a JSON array, by the parser's own rule.
+    pub fn is_json(&self) -> bool {
+        self.raw.starts_with('[') && serde_json::from_str::<Vec<serde::de::IgnoredAny>>(self.raw).is_ok()
+    }
+}
+
+/// What a function gives back.
+#[derive(Debug)]
+pub(super) struct Output {
+    /// What it prints.
+    pub stdout: String,
+    /// Its value.
+    pub result: String,
+}
+
+impl Output {
+    /// A function that prints its value.
+    pub fn same(text: String) -> Self {
+        Self { stdout: text.clone(), result: text }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+    use crate::domain::UtcMs;
+    use crate::domain::action::{Action, Mode, text};
+
+    /// Job 7 in Shanghai, on the reference instant of Go's layouts plus 123 ms: 2006-01-02
+    /// 22:04:05 UTC, the morning after in Shanghai.
+    pub fn context() -> Context {
+        Context {
+            exec_id: "00000000000000ff".into(),
+            job_id: 7,
+            job_name: "备份".into(),
+            attempt: 1,
+            scheduled_at: UtcMs(1_136_239_445_000),
+            now: UtcMs(1_136_239_445_123),
+            zone: chrono_tz::Asia::Shanghai,
+            cancel: tokio_util::sync::CancellationToken::new(),
+            instance: "test".into(),
+            children: tokio::sync::mpsc::unbounded_channel().0,
+            kill_grace: std::time::Duration::ZERO,
+            output_limit: 64 * 1024,
+        }
+    }
+
+    /// Calls the function with the argument text as the parser reads it.
+    pub fn call(builtin: &Builtin, raw: &str) -> Result<Output, Text> {
+        call_in(builtin, raw, &context())
+    }
+
+    pub fn call_in(builtin: &Builtin, raw: &str, ctx: &Context) -> Result<Output, Text> {
+        let text = format!("【name】{}\n【arg】{raw}", builtin.name);
+        let Ok(Action::Func(action)) = text::parse(Mode::Func, &text) else {
+            panic!("the arguments {raw:?} do not parse")
+        };
+        let call = Call { args: &action.args, raw: &action.raw_args, ctx };
+        let Work::Sync(work) = builtin.work;
+        work(&call)
+    }
+}

@@ -1,0 +1,176 @@
+//! Reading jobs.
+
+use super::{Error, Result, Store};
+use crate::domain::job::{Job, JobDraft, JobId, Removal};
+use chrono_tz::Tz;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+/// A job as it is stored, with where it stands.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct JobRecord {
+    pub id: i64,
+    pub name: String,
+    pub descr: String,
+    pub trigger_type: String,
+    pub cron_expr: String,
+    pub interval_seconds: i64,
+    pub timezone: String,
+    pub mode: String,
+    pub command: String,
+    pub enabled: bool,
+    pub allow_mode: i64,
+    pub max_run_count: i64,
+    pub misfire_policy: String,
+    pub misfire_window: i64,
+    pub recovery: String,
+    pub remove_task: bool,
+    pub remove_log: bool,
+    pub stop_reason: Option<String>,
+    pub created_ms: i64,
+    pub updated_ms: i64,
+    #[sqlx(flatten)]
+    pub state: JobState,
+    /// A run is in flight at this moment.
+    pub running: bool,
+}
+
+/// Where a job stands; see the migration for the meaning of each.
+#[derive(Clone, Copy, Debug, Default, sqlx::FromRow)]
+pub struct JobState {
+    pub decided_ms: i64,
+    pub run_count: i64,
+    pub immediate_ms: Option<i64>,
+    pub last_run_ms: Option<i64>,
+    pub crash_streak: i64,
+}
+
+impl JobRecord {
+    /// The job behind the record; an error when it was written by another version or by hand.
+    pub fn to_job(&self, server_zone: Tz) -> Result<Job> {
+        let spec = self.draft().check(server_zone).map_err(|bad| {
+            let bad: Vec<_> = bad.iter().map(ToString::to_string).collect();
+            Error::Data(format!("job {} ({}): {}", self.id, self.name, bad.join("; ")))
+        })?;
+        let removal = Removal { task: self.remove_task, log: self.remove_log };
+        Ok(Job { id: JobId(self.id), spec, removal })
+    }
+
+    fn draft(&self) -> JobDraft {
+        JobDraft {
+            name: Some(self.name.clone()),
+            desc: Some(self.descr.clone()),
+            cron_expr: Some(self.cron_expr.clone()),
+            trigger_type: Some(self.trigger_type.clone()),
+            interval_seconds: Some(self.interval_seconds),
+            timezone: Some(self.timezone.clone()),
+            mode: Some(self.mode.clone()),
+            command: Some(self.command.clone()),
+            state: Some(if self.enabled { 0 } else { 2 }),
+            allow_mode: Some(self.allow_mode),
+            max_run_count: Some(self.max_run_count),
+            misfire_policy: Some(self.misfire_policy.clone()),
+            misfire_window: Some(self.misfire_window),
+            recovery: Some(self.recovery.clone()),
+        }
+    }
+}
+
+/// Which jobs a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    /// Part of the name.
+    pub name: Option<String>,
+    /// 0 waiting, 1 running now, 2 stopped.
+    pub state: Option<i64>,
+    pub mode: Option<&'static str>,
+    /// Only jobs that are scheduled (state 0 or 1).
+    pub scheduled: bool,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub total: i64,
+}
+
+/// How many jobs there are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateCounts {
+    pub total: i64,
+    pub running: i64,
+    pub waiting: i64,
+    pub stopped: i64,
+}
+
+const RUNNING: &str = "EXISTS (SELECT 1 FROM tj_runs r WHERE r.job_id = j.id AND r.outcome = 'running')";
+
+const COLUMNS: &str = "SELECT j.id, j.name, j.descr, j.trigger_type, j.cron_expr, j.interval_seconds, j.timezone, \
+    j.mode, j.command, j.enabled, j.allow_mode, j.max_run_count, j.misfire_policy, j.misfire_window, j.recovery, \
+    j.remove_task, j.remove_log, j.stop_reason, j.created_ms, j.updated_ms, s.decided_ms, s.run_count, \
+    s.immediate_ms, s.last_run_ms, s.crash_streak, ";
+
+impl Store {
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>> {
+        let mut sql = select();
+        sql.push(" WHERE j.id = ").push_bind(id.0);
+        Ok(sql.build_query_as().fetch_optional(&self.read).await?)
+    }
+
+    /// Every job with an id above `after`, in the order of ids, at most `limit`.
+    pub async fn jobs_after(&self, after: JobId, limit: i64) -> Result<Vec<JobRecord>> {
+        let mut sql = select();
+        sql.push(" WHERE j.id > ").push_bind(after.0).push(" ORDER BY j.id LIMIT ").push_bind(limit);
+        Ok(sql.build_query_as().fetch_all(&self.read).await?)
+    }
+
+    /// A page of jobs, newest first; `page` counts from 1.
+    pub async fn jobs_page(&self, filter: &JobFilter, page: i64, size: i64) -> Result<Page<JobRecord>> {
+        let mut count = QueryBuilder::new("SELECT count(*) FROM tj_jobs j");
+        push_filter(&mut count, filter);
+        let total: i64 = count.build_query_scalar().fetch_one(&self.read).await?;
+        let mut sql = select();
+        push_filter(&mut sql, filter);
+        sql.push(" ORDER BY j.id DESC LIMIT ").push_bind(size);
+        sql.push(" OFFSET ").push_bind((page - 1).saturating_mul(size));
+        Ok(Page { items: sql.build_query_as().fetch_all(&self.read).await?, total })
+    }
+
+    pub async fn job_counts(&self) -> Result<StateCounts> {
+        let row = sqlx::query(
+            "SELECT count(*) AS total, count(CASE WHEN enabled THEN 1 END) AS enabled, \
+             (SELECT count(DISTINCT r.job_id) FROM tj_runs r JOIN tj_jobs k ON k.id = r.job_id \
+              WHERE r.outcome = 'running' AND k.enabled) AS running FROM tj_jobs",
+        )
+        .fetch_one(&self.read)
+        .await?;
+        let (total, enabled, running): (i64, i64, i64) =
+            (row.try_get("total")?, row.try_get("enabled")?, row.try_get("running")?);
+        Ok(StateCounts { total, running, waiting: enabled - running, stopped: total - enabled })
+    }
+}
+
+fn select() -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(COLUMNS);
+    sql.push(RUNNING).push(" AS running FROM tj_jobs j JOIN tj_job_state s ON s.job_id = j.id");
+    sql
+}
+
+fn push_filter(sql: &mut QueryBuilder<Sqlite>, filter: &JobFilter) {
+    sql.push(" WHERE 1 = 1");
+    if let Some(name) = &filter.name {
+        sql.push(" AND instr(lower(j.name), lower(").push_bind(name.clone()).push(")) > 0");
+    }
+    if let Some(mode) = filter.mode {
+        sql.push(" AND j.mode = ").push_bind(mode);
+    }
+    if filter.scheduled {
+        sql.push(" AND j.enabled");
+    }
+    match filter.state {
+        Some(0) => sql.push(" AND j.enabled AND NOT ").push(RUNNING),
+        Some(1) => sql.push(" AND j.enabled AND ").push(RUNNING),
+        Some(2) => sql.push(" AND NOT j.enabled"),
+        _ => sql,
+    };
+}

@@ -1,0 +1,77 @@
+//! Where jobs and runs are kept. The only place that names the SQL library. It decides nothing:
+//! the engine composes a `Batch`, one transaction makes it durable.
+//!
+//! One connection writes, a few read (WAL lets them work side by side). Group commit happens in
+//! the engine's loop: whatever comes in while one batch is being committed goes into the next.
+
+mod batch;
+mod jobs;
+mod open;
+mod retention;
+mod runs;
+mod write_job;
+
+use sqlx::sqlite::SqlitePool;
+use std::path::PathBuf;
+
+pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
+pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
+pub use retention::Pruned;
+pub use runs::{OpenRun, RunFilter, RunRecord};
+
+/// A failure of the database. The cause is in the chain; no text in it comes from a user.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the database does not answer as it should")]
+    Database(#[from] sqlx::Error),
+    #[error("stored data cannot be read: {0}")]
+    Data(String),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A handle to the database; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    read: SqlitePool,
+    write: SqlitePool,
+    path: PathBuf,
+}
+
+/// The one row that belongs to no job.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct System {
+    pub instance: String,
+    pub clock_epoch: i64,
+    pub last_seen_ms: i64,
+    pub log_bytes: i64,
+}
+
+impl Store {
+    pub async fn system(&self) -> Result<System> {
+        let sql = "SELECT instance, clock_epoch, last_seen_ms, log_bytes FROM tj_system WHERE id = 1";
+        Ok(sqlx::query_as(sql).fetch_one(&self.read).await?)
+    }
+
+    /// Asks the database whether it still reads and would write.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT id FROM tj_system WHERE id = 1").fetch_one(&self.read).await?;
+        Ok(())
+    }
+
+    /// Writes one row as it is: an error while the disk is full or the file locked.
+    pub async fn probe_write(&self) -> Result<()> {
+        sqlx::query("UPDATE tj_system SET log_bytes = log_bytes").execute(&self.write).await?;
+        Ok(())
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// Ends all connections; the write-ahead log goes back into the file.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}

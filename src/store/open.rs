@@ -1,0 +1,114 @@
+//! Opens the database at start: settings of each connection, migrations, and a first line of help
+//! for everything that can be wrong with the file.
+
+use super::Store;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a writer waits for a lock that another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Above this size the whole-file check at start would take seconds.
+const CHECK_MAX_BYTES: u64 = 64 << 20;
+const READERS: u32 = 4;
+
+/// Why the database cannot be used, in one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {what}; {mend}")]
+pub struct OpenError {
+    path: String,
+    what: String,
+    mend: &'static str,
+}
+
+impl Store {
+    /// Opens the file, makes it when there is none, and brings its tables up to date.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+        let fail = |what: String, mend| OpenError { path: shown.clone(), what, mend };
+        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|e| {
+                fail(format!("the folder cannot be made: {e}"), "choose another DATA_DIR or mend its rights")
+            })?;
+        }
+        if path.is_dir() {
+            return Err(fail("is a folder".into(), "name a file in DATABASE_URL"));
+        }
+        Self::connect(path).await.map_err(|e| explain(&e, &fail))
+    }
+
+    async fn connect(path: &Path) -> Result<Self, sqlx::Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(false);
+        // Connections are never closed for being idle or old: reopening costs more than keeping.
+        let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
+        let write: SqlitePool = pool().max_connections(1).connect_with(options.clone()).await?;
+        if std::fs::metadata(path).is_ok_and(|m| m.len() <= CHECK_MAX_BYTES) {
+            let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&write).await?;
+            if verdict != "ok" {
+                return Err(sqlx::Error::Protocol(format!("database disk image is malformed ({verdict})")));
+            }
+        }
+        MIGRATIONS.run(&write).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
+        // A write that changes nothing: a file that cannot be written is found now, not at the first fire.
+        sqlx::query("UPDATE tj_system SET id = id").execute(&write).await?;
+        let read = pool().max_connections(READERS).connect_with(options).await?;
+        Ok(Self { read, write, path: PathBuf::from(path) })
+    }
+}
+
+fn explain(e: &sqlx::Error, fail: &dyn Fn(String, &'static str) -> OpenError) -> OpenError {
+    let text = chain(e);
+    let has = |part: &str| text.contains(part);
+    if has("not a database") || has("malformed") {
+        fail(
+            "the database file is damaged or is no database".into(),
+            "restore a backup, or move the file away to start with an empty one",
+        )
+    } else if has("locked") || has("busy") {
+        fail(
+            "another program holds the database locked".into(),
+            "stop that program (a second server? an open sqlite3 shell?) and start again",
+        )
+    } else if has("readonly") || has("read-only") || has("unable to open") || has("ermission denied") {
+        fail(
+            "the database cannot be opened for writing".into(),
+            "give this user write access to the file and its folder, or choose another DATA_DIR",
+        )
+    } else if has("previously applied but is missing") {
+        fail(
+            "the database was made by a newer version of TimerJobs".into(),
+            "start that version, or restore the backup from before the upgrade",
+        )
+    } else if has("disk is full") || has("No space left") {
+        fail("the disk is full".into(), "free some space and start again")
+    } else {
+        fail(format!("the database cannot be opened ({text})"), "see the cause in brackets")
+    }
+}
+
+/// The error and its causes in one line.
+fn chain(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut source = e.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

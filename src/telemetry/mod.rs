@@ -1,0 +1,3 @@
+//! What the server says about itself: the log now, metrics later.
+
+pub mod log;

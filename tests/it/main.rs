@@ -1,0 +1,7 @@
+//! Everything that is tested from outside: one binary, its modules mirror the sources.
+
+mod api;
+mod cli;
+mod engine;
+mod support;
+mod tidy;
