@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const LATENESS: Duration = Duration::from_secs(60);
 /// Runs of one parallel job that may be in flight.
 pub const PARALLEL_MAX: usize = 64;
-/// Fires of one queueing job that may wait.
+/// Fires of one job that may wait for its own runs.
 pub const QUEUE_MAX: usize = 100;
 /// Missed fires that `fire_all` makes up for.
 pub const FIRE_ALL_MAX: usize = 100;
@@ -173,6 +173,8 @@ impl Desk<'_> {
     fn fire(&mut self, at: UtcMs, source: Source) {
         let started = self.started();
         let verdict = match self.view.overlap {
+            // A burst that is made up for waits its turn; what comes too fast day in, day out, does not.
+            Overlap::Parallel if self.running >= PARALLEL_MAX && self.may_wait(source) => Verdict::Wait,
             Overlap::Parallel if self.running >= PARALLEL_MAX => Verdict::Skip(Reason::ParallelLimit),
             Overlap::Serial if self.running > 0 => Verdict::Skip(Reason::Overlap),
             Overlap::Immediate if self.running + self.waiting > 0 => {
@@ -195,6 +197,12 @@ impl Desk<'_> {
         self.out.fires.push(Fire { at, source, verdict });
         self.out.decided = self.out.decided.max(at);
         self.out.exhausted = self.view.remaining.is_some_and(|left| self.started() as u64 >= left);
+    }
+
+    fn may_wait(&self, source: Source) -> bool {
+        let catching_up =
+            source == Source::Catchup || self.out.fires.iter().any(|f| f.source == Source::Catchup);
+        catching_up && self.waiting < QUEUE_MAX
     }
 
     fn started(&self) -> usize {

@@ -1,10 +1,10 @@
 //! What can be asked of the engine's task, and what each request does to the turn it falls into.
 
-use super::core::{Core, Effect, Turn};
+use super::core::{Core, Effect, Entry, Turn};
 use super::{Error, Reconciled, Triggered};
-use crate::domain::Text;
 use crate::domain::job::{Job, JobDraft, JobId, JobSpec, Overlap, Removal};
 use crate::domain::run::{Reason, Report, RunId, Source};
+use crate::domain::{Text, UtcMs};
 use crate::exec::ChildStarted;
 use crate::store::{JobWrite, RunStart, StateReset};
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl Core {
                 let write = JobWrite::Insert { spec: spec.clone(), removal, immediate };
                 turn.write(write, Effect::Add { spec, removal, immediate, reply });
             }
-            Command::Edit { id, draft, reply } => match self.edit(id, *draft) {
+            Command::Edit { id, draft, reply } => match self.edit(id, *draft, turn.batch.now) {
                 Ok((write, effect)) => turn.write(write, effect(reply)),
                 Err(e) => drop(reply.send(Err(e))),
             },
@@ -150,27 +150,32 @@ impl Core {
                 }
             }
             Command::StopAll { reply } => turn.write(JobWrite::StopAll, Effect::StopAll { reply }),
-            Command::Restart { id, reset_run_count, reply } => match self.restart(id, reset_run_count) {
-                Ok(reset) => turn.write(JobWrite::Enable { id, reset }, Effect::Enable { id, reset, reply }),
-                Err(e) => drop(reply.send(Err(e))),
-            },
+            Command::Restart { id, reset_run_count, reply } => {
+                match self.restart(id, reset_run_count, turn.batch.now) {
+                    Ok(reset) => {
+                        turn.write(JobWrite::Enable { id, reset }, Effect::Enable { id, reset, reply })
+                    }
+                    Err(e) => drop(reply.send(Err(e))),
+                }
+            }
             // The ticker takes these out before it comes here.
             Command::Reconcile { reply } => drop(reply.send(Err(Error::Unavailable))),
         }
     }
 
-    fn restart(&self, id: JobId, run_count: bool) -> Result<StateReset, Error> {
+    fn restart(&self, id: JobId, run_count: bool, now: UtcMs) -> Result<StateReset, Error> {
         let entry = self.jobs.get(&id).ok_or(Error::NoJob(id))?;
         if !run_count {
             refuse_exhausted(&entry.job.spec, entry.run_count)?;
         }
-        Ok(StateReset { immediate: entry.job.spec.overlap == Overlap::Immediate, run_count })
+        Ok(entry.reset(now, entry.job.spec.overlap == Overlap::Immediate, run_count))
     }
 
     fn edit(
         &self,
         id: JobId,
         draft: JobDraft,
+        now: UtcMs,
     ) -> Result<(JobWrite, impl FnOnce(Reply<()>) -> Effect + use<>), Error> {
         let entry = self.jobs.get(&id).ok_or(Error::NoJob(id))?;
         let old = &entry.job.spec;
@@ -181,9 +186,18 @@ impl Core {
         }
         let moved = spec.trigger != old.trigger || spec.timezone != old.timezone;
         let immediate = enabling && spec.overlap == Overlap::Immediate;
-        let reset = (enabling || moved).then_some(StateReset { immediate, run_count: false });
+        let reset = (enabling || moved).then(|| entry.reset(now, immediate, false));
         let write = JobWrite::Update { id, spec: spec.clone(), reset };
         Ok((write, move |reply| Effect::Edit { id, spec, reset, reply }))
+    }
+}
+
+impl Entry {
+    /// Nothing from before `now` is owed any more, and what was decided stays so. The instant of an
+    /// owed run must be one that no fire had yet: a job may be restarted in the millisecond of one.
+    fn reset(&self, now: UtcMs, immediate: bool, run_count: bool) -> StateReset {
+        let owed = if now > self.decided { now } else { UtcMs(self.decided.0 + 1) };
+        StateReset { decided: now.max(self.decided), immediate: immediate.then_some(owed), run_count }
     }
 }
 

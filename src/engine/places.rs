@@ -183,10 +183,11 @@ impl Core {
     pub fn leave(&mut self, id: JobId) {
         let Some(entry) = self.jobs.get_mut(&id) else { return };
         entry.running = entry.running.saturating_sub(1);
-        if entry.running == 0
+        let at_once = if entry.job.spec.overlap == Overlap::Parallel { PARALLEL_MAX } else { 1 };
+        if entry.running < at_once
             && let Some(run) = entry.queue.pop_front()
         {
-            entry.running = 1;
+            entry.running += 1;
             self.node_queue.push_back(run);
         }
     }

@@ -41,8 +41,12 @@ async fn pass(store: &Store, keep: Retention, now: UtcMs, since: Option<UtcMs>) 
     for job in jobs {
         rows += until_done(|| store.prune_job(job, keep.runs)).await?;
     }
-    while u64::try_from(store.system().await?.log_bytes).unwrap_or(0) > keep.bytes {
-        let pruned = store.prune_oldest().await?;
+    loop {
+        let excess = store.system().await?.log_bytes.saturating_sub_unsigned(keep.bytes);
+        if excess <= 0 {
+            break;
+        }
+        let pruned = store.prune_oldest(excess).await?;
         rows += pruned.rows;
         if pruned.rows == 0 {
             break;

@@ -48,7 +48,7 @@ impl Core {
             }
             (Effect::Edit { id, spec, reset, reply }, _) => {
                 let stopping = !spec.enabled && self.jobs.get(&id).is_some_and(|e| e.job.spec.enabled);
-                self.redefine(id, |job| job.spec = *spec, reset, now);
+                self.redefine(id, |job| job.spec = *spec, reset);
                 if stopping {
                     self.cancel(Some(id), Reason::Stopped, next);
                 }
@@ -56,12 +56,12 @@ impl Core {
                 drop(reply.send(Ok(())));
             }
             (Effect::Enable { id, reset, reply }, _) => {
-                self.redefine(id, |job| job.spec.enabled = true, Some(reset), now);
+                self.redefine(id, |job| job.spec.enabled = true, Some(reset));
                 next.events.push(Event::JobChanged { job: id });
                 drop(reply.send(Ok(())));
             }
             (Effect::Stop { id, reply }, _) => {
-                self.redefine(id, |job| job.spec.enabled = false, None, now);
+                self.redefine(id, |job| job.spec.enabled = false, None);
                 self.cancel(Some(id), Reason::Stopped, next);
                 next.events.push(Event::JobChanged { job: id });
                 drop(reply.send(Ok(())));
@@ -70,7 +70,7 @@ impl Core {
                 let ids: Vec<_> =
                     self.jobs.values().filter(|e| e.job.spec.enabled).map(|e| e.job.id).collect();
                 for id in &ids {
-                    self.redefine(*id, |job| job.spec.enabled = false, None, now);
+                    self.redefine(*id, |job| job.spec.enabled = false, None);
                     next.events.push(Event::JobChanged { job: *id });
                 }
                 self.cancel(None, Reason::Stopped, next);
@@ -88,8 +88,8 @@ impl Core {
         }
     }
 
-    /// Installs a changed definition; with `reset` nothing before `now` is owed any more.
-    fn redefine(&mut self, id: JobId, change: impl FnOnce(&mut Job), reset: Option<StateReset>, now: UtcMs) {
+    /// Installs a changed definition, and where the job stands from now on.
+    fn redefine(&mut self, id: JobId, change: impl FnOnce(&mut Job), reset: Option<StateReset>) {
         let Some(entry) = self.jobs.get(&id) else { return };
         let mut job = (*entry.job).clone();
         change(&mut job);
@@ -101,8 +101,8 @@ impl Core {
             crash_streak: entry.crash_streak,
         };
         if let Some(reset) = reset {
-            state.decided_ms = now.0;
-            state.immediate_ms = reset.immediate.then_some(now.0);
+            state.decided_ms = reset.decided.0;
+            state.immediate_ms = reset.immediate.map(|t| t.0);
             state.crash_streak = 0;
             if reset.run_count {
                 state.run_count = 0;

@@ -89,10 +89,13 @@ pub enum JobWrite {
     DeleteRun { run: RunId },
 }
 
-/// A job starts afresh: nothing before `now` is owed any more.
+/// A job starts afresh: nothing up to `decided` is owed any more.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StateReset {
-    pub immediate: bool,
+    pub decided: UtcMs,
+    /// The instant of a run that is owed now.
+    pub immediate: Option<UtcMs>,
+    /// Whether the count of runs starts at 0 again.
     pub run_count: bool,
 }
 
@@ -136,8 +139,6 @@ impl Store {
     pub async fn commit(&self, batch: &Batch) -> Result<Committed> {
         let mut done = Committed::default();
         let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
-        close_runs(&mut tx, &batch.closes).await?;
-        start_runs(&mut tx, &batch.starts).await?;
         let mut starts: HashMap<JobId, u32> = batch.cursors.iter().map(|(id, c)| (*id, c.starts)).collect();
         done.lost_races = open_runs(&mut tx, &batch.opens).await?;
         for run in batch.opens.iter().filter(|run| done.lost_races.contains(&run.id) && counts(run)) {
@@ -155,6 +156,9 @@ impl Store {
                 .collect();
             skip_over_limit(&mut tx, &done.over_limit, batch.now).await?;
         }
+        // A run may be opened, started and closed by one turn: in this order.
+        start_runs(&mut tx, &batch.starts).await?;
+        close_runs(&mut tx, &batch.closes).await?;
         move_cursors(&mut tx, batch, &starts).await?;
         for write in &batch.jobs {
             done.jobs.push(write_job::write_job(&mut tx, write, batch.now).await?);
@@ -231,7 +235,7 @@ async fn start_runs(tx: &mut Tx<'_>, starts: &[RunStart]) -> Result<()> {
         .collect();
     sqlx::query(
         "UPDATE tj_runs SET outcome = 'running', start_ms = v.at, attempt = v.attempt, \
-         pid = coalesce(v.pid, pid), pid_start = coalesce(v.pid_start, pid_start) \
+         pid = coalesce(v.pid, tj_runs.pid), pid_start = coalesce(v.pid_start, tj_runs.pid_start) \
          FROM (SELECT value->>0 AS id, value->>1 AS at, value->>2 AS attempt, value->>3 AS pid, value->>4 AS pid_start \
                FROM json_each(?)) AS v \
          WHERE tj_runs.id = v.id AND tj_runs.outcome IN ('waiting', 'running')",

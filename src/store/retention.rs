@@ -28,7 +28,7 @@ impl Store {
     pub async fn prune_older(&self, cutoff: UtcMs) -> Result<Pruned> {
         let mut which = QueryBuilder::new("SELECT id, bytes FROM tj_runs WHERE id < ");
         which.push_bind(RunId::first_at(cutoff).0);
-        self.prune(which).await
+        self.prune(which, i64::MAX).await
     }
 
     /// Deletes what one job has beyond its `keep` newest runs.
@@ -36,12 +36,12 @@ impl Store {
         let mut which = QueryBuilder::new("SELECT id, bytes FROM tj_runs WHERE job_id = ");
         which.push_bind(job.0).push(" AND id <= (SELECT id FROM tj_runs WHERE job_id = ").push_bind(job.0);
         which.push(" ORDER BY id DESC LIMIT 1 OFFSET ").push_bind(i64::from(keep)).push(")");
-        self.prune(which).await
+        self.prune(which, i64::MAX).await
     }
 
-    /// Deletes the oldest runs of all.
-    pub async fn prune_oldest(&self) -> Result<Pruned> {
-        self.prune(QueryBuilder::new("SELECT id, bytes FROM tj_runs WHERE 1 = 1")).await
+    /// Deletes the oldest runs of all, until `excess` bytes are gone.
+    pub async fn prune_oldest(&self, excess: i64) -> Result<Pruned> {
+        self.prune(QueryBuilder::new("SELECT id, bytes FROM tj_runs WHERE 1 = 1"), excess).await
     }
 
     /// Jobs with a run created since `since`.
@@ -65,13 +65,13 @@ impl Store {
         Ok(())
     }
 
-    async fn prune(&self, mut which: QueryBuilder<Sqlite>) -> Result<Pruned> {
+    async fn prune(&self, mut which: QueryBuilder<Sqlite>, enough: i64) -> Result<Pruned> {
         which.push(CLOSED).push("ORDER BY id LIMIT ").push_bind(CHUNK);
         let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
         let found: Vec<(i64, i64)> = which.build_query_as().fetch_all(&mut *tx).await?;
         let (mut bytes, mut ids) = (0, Vec::new());
         for (id, size) in &found {
-            if bytes >= CHUNK_BYTES {
+            if bytes >= CHUNK_BYTES.min(enough) {
                 break;
             }
             ids.push(*id);

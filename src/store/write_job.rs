@@ -60,13 +60,13 @@ pub(super) async fn write_job(tx: &mut Tx<'_>, write: &JobWrite, now: UtcMs) -> 
                 return Ok(JobWritten::NameTaken);
             }
             if let Some(reset) = reset {
-                reset_state(tx, *id, *reset, now).await?;
+                reset_state(tx, *id, *reset).await?;
             }
             Ok(JobWritten::Done(*id))
         }
         JobWrite::Enable { id, reset } => {
             set_enabled(tx, *id, true, None, now).await?;
-            reset_state(tx, *id, *reset, now).await?;
+            reset_state(tx, *id, *reset).await?;
             Ok(JobWritten::Done(*id))
         }
         JobWrite::Stop { id, reason } => {
@@ -110,13 +110,13 @@ async fn set_enabled(
     Ok(())
 }
 
-async fn reset_state(tx: &mut Tx<'_>, id: JobId, reset: StateReset, now: UtcMs) -> Result<()> {
+async fn reset_state(tx: &mut Tx<'_>, id: JobId, reset: StateReset) -> Result<()> {
     sqlx::query(
         "UPDATE tj_job_state SET decided_ms = ?, immediate_ms = ?, crash_streak = 0, \
          run_count = CASE WHEN ? THEN 0 ELSE run_count END WHERE job_id = ?",
     )
-    .bind(now.0)
-    .bind(reset.immediate.then_some(now.0))
+    .bind(reset.decided.0)
+    .bind(reset.immediate.map(|t| t.0))
     .bind(reset.run_count)
     .bind(id.0)
     .execute(&mut **tx)

@@ -46,6 +46,8 @@ impl TestApp {
         clock: Arc<Settable>,
         settings: Vec<(String, String)>,
     ) -> Self {
+        // A failing test shows what the server said.
+        let _ = tracing_subscriber::fmt().with_env_filter("info").with_test_writer().try_init();
         let config = config(folder.path(), &settings);
         let (stop, stopped) = watch::channel(Stop::No);
         let app = App::build(config, Clock::Settable(clock.clone()), stopped).await.unwrap();
@@ -136,6 +138,35 @@ impl TestApp {
         }
     }
 
+    /// Waits until it is so. The questions go to the server, which works meanwhile.
+    pub async fn until(&self, so: impl AsyncFn(&Self) -> bool) {
+        let wait = async {
+            while !so(self).await {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("it becomes so");
+    }
+
+    pub async fn status(&self, path: &str) -> u16 {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().status().as_u16()
+    }
+
+    /// The body, whatever the status.
+    pub async fn body(&self, path: &str) -> Value {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Tries to start another server on the same folder; gives back why that failed.
+    pub async fn second(&self) -> Result<(), String> {
+        let config = config(self.folder(), &self.settings);
+        let (_stop, stopped) = watch::channel(Stop::No);
+        App::build(config, Clock::Settable(self.clock.clone()), stopped)
+            .await
+            .map(drop)
+            .map_err(|e| format!("{e:#}"))
+    }
+
     pub fn tell(&self, stop: Stop) {
         self.stop.send_replace(stop);
     }
@@ -152,7 +183,6 @@ impl TestApp {
         self.served().await
     }
 
-    /// As kill -9 would: nothing is tidied up. What the tasks still held is dropped.
     pub fn database(&self) -> PathBuf {
         self.folder().join("data/timerjobs.db")
     }
@@ -196,5 +226,5 @@ fn config(folder: &Path, settings: &[(String, String)]) -> Config {
 fn client() -> reqwest::Client {
     static TLS: Once = Once::new();
     TLS.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap()
 }
