@@ -1,6 +1,8 @@
 //! A whole server in the test's process: its own folder, its own port, a clock that stands still
 //! until the test moves it. Tests wait for events, never for time.
 
+pub mod program;
+
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
