@@ -3,7 +3,7 @@
 
 use crate::api::{self, Api};
 use crate::clock::Clock;
-use crate::config::{Config, DatabaseUrl, shown};
+use crate::config::{Config, DatabaseUrl, Setting, shown};
 use crate::domain::event::Event;
 use crate::engine::{Engine, Parts};
 use crate::exec::{Executor, Settings};
@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
@@ -82,6 +82,15 @@ impl App {
         }
     }
 
+    /// The way to change settings while the server runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader {
+            current: Mutex::new(self.config.clone()),
+            api: self.api.clone(),
+            engine: self.engine.clone(),
+        }
+    }
+
     /// What happens in the engine from now on.
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.engine.subscribe()
@@ -103,6 +112,36 @@ impl App {
         self.store.close().await;
         tracing::info!("stopped");
         ended.context("the engine broke down")
+    }
+}
+
+/// Applies settings that were read again.
+#[derive(Debug)]
+pub struct Reloader {
+    current: Mutex<Config>,
+    api: Arc<Api>,
+    engine: Engine,
+}
+
+/// What a reload changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Settings that are in force now.
+    pub changed: Vec<&'static str>,
+    /// Settings that differ but are read only at start.
+    pub needs_restart: Vec<&'static str>,
+}
+
+impl Reloader {
+    /// Puts the live settings of `new` in force.
+    pub async fn apply(&self, new: Config) -> anyhow::Result<Reloaded> {
+        self.engine.configure(new.jobs.clone()).await?;
+        self.api.configure(&new);
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let (live, fixed): (Vec<_>, Vec<_>) = current.changed(&new).into_iter().partition(|s| s.live);
+        *current = new;
+        let keys = |settings: Vec<&'static Setting>| settings.into_iter().map(|s| s.key).collect();
+        Ok(Reloaded { changed: keys(live), needs_restart: keys(fixed) })
     }
 }
 

@@ -1,11 +1,12 @@
 //! The command line: one variant a command, one match. A command that fails prints one line that
 //! says why and what to do, and exits with 1; a wrong use exits with 2.
 
-use crate::app::{self, App};
+use crate::app::{self, App, Reloader};
 use crate::clock::Clock;
 use crate::config::{self, Config, Flags};
 use crate::engine::Stop;
-use crate::telemetry;
+use crate::signals::ReloadSignals;
+use crate::telemetry::log::{self, Log};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -62,7 +63,7 @@ pub fn main() -> ExitCode {
 fn start(args: StartArgs) -> anyhow::Result<()> {
     let flags = Flags { config: args.config, host: args.host, port: args.port };
     let config = Config::load(&flags, |name| std::env::var(name).ok())?;
-    let _log = telemetry::log::init(&config.log)?;
+    let log = log::init(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -71,9 +72,32 @@ fn start(args: StartArgs) -> anyhow::Result<()> {
         let (tell, stop) = watch::channel(Stop::No);
         // Listening for signals comes first: one that arrives during start-up must not kill us hard.
         app::stop_on_signals(tell)?;
+        let mut hangup = ReloadSignals::listen().context("signals cannot be listened for")?;
         let app = App::build(config, Clock::System, stop).await?;
+        let reloader = app.reloader();
+        tokio::spawn(async move {
+            loop {
+                hangup.recv().await;
+                reload(&flags, &reloader, &log).await;
+            }
+        });
         let listener = app.bind().await?;
         app.announce(&listener);
         app.serve(listener).await
     })
+}
+
+/// Reads the settings again, whole or not at all: one bad value and everything stays as it was.
+async fn reload(flags: &Flags, reloader: &Reloader, log: &Log) {
+    let new = match Config::load(flags, |name| std::env::var(name).ok()) {
+        Ok(new) => new,
+        Err(e) => return tracing::error!("the settings stay as they are:\n{e}"),
+    };
+    log.set_level(&new.log.level);
+    match reloader.apply(new).await {
+        Ok(done) => {
+            tracing::info!(changed = ?done.changed, needs_restart = ?done.needs_restart, "settings read again");
+        }
+        Err(e) => tracing::error!("the settings cannot be applied: {e:#}"),
+    }
 }

@@ -18,9 +18,38 @@ impl StopSignals {
     }
 }
 
+/// The word to read the settings again: SIGHUP. Windows has none.
+#[derive(Debug)]
+pub(crate) struct ReloadSignals(platform::Reload);
+
+impl ReloadSignals {
+    /// From here on the signal comes to us instead of ending the process.
+    pub fn listen() -> io::Result<Self> {
+        platform::Reload::listen().map(Self)
+    }
+
+    /// Waits for the next one.
+    pub async fn recv(&mut self) {
+        self.0.recv().await;
+    }
+}
+
 #[cfg(unix)]
 mod platform {
     use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    #[derive(Debug)]
+    pub struct Reload(Signal);
+
+    impl Reload {
+        pub fn listen() -> std::io::Result<Self> {
+            signal(SignalKind::hangup()).map(Self)
+        }
+
+        pub async fn recv(&mut self) {
+            self.0.recv().await;
+        }
+    }
 
     #[derive(Debug)]
     pub struct Stop {
@@ -45,6 +74,19 @@ mod platform {
 #[cfg(windows)]
 mod platform {
     use tokio::signal::windows::{CtrlBreak, CtrlC, ctrl_break, ctrl_c};
+
+    #[derive(Debug)]
+    pub struct Reload;
+
+    impl Reload {
+        pub fn listen() -> std::io::Result<Self> {
+            Ok(Self)
+        }
+
+        pub async fn recv(&mut self) {
+            std::future::pending().await
+        }
+    }
 
     #[derive(Debug)]
     pub struct Stop {

@@ -1,11 +1,11 @@
 //! Who gets in: the address lists, the Host list against DNS rebinding, the Origin check against
 //! foreign web pages. Everything is behind it, the documentation too.
 
-use super::Api;
 use super::answer::refusal;
 use super::extract::{Lang, lang};
+use super::{Access, Api};
 use crate::domain::Text;
-use crate::domain::access;
+use crate::domain::access as rules;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
@@ -25,7 +25,7 @@ pub(super) async fn guard(
     request: Request<Body>,
     next: Next,
 ) -> Response {
-    match check(&api, peer, &request) {
+    match check(&api.access(), peer, &request) {
         Ok(()) => next.run(request).await,
         Err((what, msg)) => {
             tracing::warn!(%peer, method = %request.method(), path = request.uri().path(), "refused: {what}");
@@ -34,11 +34,11 @@ pub(super) async fn guard(
     }
 }
 
-fn check(api: &Api, peer: SocketAddr, request: &Request<Body>) -> Result<(), (&'static str, Text)> {
+fn check(access: &Access, peer: SocketAddr, request: &Request<Body>) -> Result<(), (&'static str, Text)> {
     let headers = request.headers();
     let forwarded = all_values(headers, &FORWARDED_FOR);
-    let client = access::client_addr(peer.ip(), forwarded.as_deref(), &api.trusted_proxies);
-    if !api.ip.allows(client) {
+    let client = rules::client_addr(peer.ip(), forwarded.as_deref(), &access.trusted_proxies);
+    if !access.ip.allows(client) {
         let text = Text::new(
             format!("地址 {client} 不允许访问；请由管理员加入 IP_WHITELIST"),
             format!("the address {client} is not allowed in; the administrator can add it to IP_WHITELIST"),
@@ -48,7 +48,7 @@ fn check(api: &Api, peer: SocketAddr, request: &Request<Body>) -> Result<(), (&'
     // HTTP/1.1 sends Host; an absolute request target takes its place.
     let host = request.uri().authority().map(|a| a.as_str()).or_else(|| one_value(headers, &header::HOST));
     let host = host.unwrap_or_default();
-    if !access::host_allowed(host, &api.allowed_hosts) {
+    if !rules::host_allowed(host, &access.allowed_hosts) {
         let text = Text::new(
             "Host 不在允许列表内；请将该域名加入 ALLOWED_HOSTS",
             "the Host is not on the list; add the name to ALLOWED_HOSTS",
@@ -56,7 +56,7 @@ fn check(api: &Api, peer: SocketAddr, request: &Request<Body>) -> Result<(), (&'
         return Err(("host", text));
     }
     let foreign = match headers.get(header::ORIGIN) {
-        Some(origin) => !access::origin_allowed(origin.to_str().unwrap_or("null"), host),
+        Some(origin) => !rules::origin_allowed(origin.to_str().unwrap_or("null"), host),
         None => from_another_site(request.method(), headers),
     };
     if foreign {

@@ -23,27 +23,46 @@ use axum::routing::{MethodFilter, on};
 use extract::{Call, Param};
 use ipnet::IpNet;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Who may come in.
+#[derive(Debug)]
+struct Access {
+    ip: IpRules,
+    trusted_proxies: Vec<IpNet>,
+    allowed_hosts: Vec<String>,
+}
+
+impl Access {
+    fn of(config: &Config) -> Self {
+        Self {
+            ip: config.ip.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            allowed_hosts: config.allowed_hosts.clone(),
+        }
+    }
+}
 
 /// What every handler can use.
 #[derive(Debug)]
 pub struct Api {
     engine: Engine,
-    ip: IpRules,
-    trusted_proxies: Vec<IpNet>,
-    allowed_hosts: Vec<String>,
+    access: RwLock<Arc<Access>>,
     started: UtcMs,
 }
 
 impl Api {
     pub fn new(engine: Engine, config: &Config) -> Self {
-        Self {
-            started: engine.now(),
-            engine,
-            ip: config.ip.clone(),
-            trusted_proxies: config.trusted_proxies.clone(),
-            allowed_hosts: config.allowed_hosts.clone(),
-        }
+        Self { started: engine.now(), engine, access: RwLock::new(Arc::new(Access::of(config))) }
+    }
+
+    /// Lets in by these settings from now on.
+    pub fn configure(&self, config: &Config) {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Access::of(config));
+    }
+
+    fn access(&self) -> Arc<Access> {
+        self.access.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

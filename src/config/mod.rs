@@ -37,6 +37,18 @@ pub struct Config {
     pub zone: Tz,
     pub ip: IpRules,
     pub jobs: JobsConfig,
+    /// The texts all this was read from, to tell later what has changed. Not for showing: there may
+    /// be a password among them.
+    texts: Texts,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Texts(Vec<String>);
+
+impl fmt::Debug for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +110,12 @@ impl Config {
         Self::from_values(&values)
     }
 
+    /// The settings that differ in `new`.
+    pub fn changed(&self, new: &Self) -> Vec<&'static Setting> {
+        let differs = self.texts.0.iter().zip(&new.texts.0).map(|(old, new)| old != new);
+        SETTINGS.iter().zip(differs).filter(|(_, differs)| *differs).map(|(setting, _)| setting).collect()
+    }
+
     fn from_values(values: &Values) -> Result<Self, ConfigError> {
         let mut read = values.reader();
         let data_dir = PathBuf::from(read.text("paths.data_dir"));
@@ -147,6 +165,7 @@ impl Config {
             },
             data_dir,
             runtime_dir,
+            texts: Texts(values.resolved()),
         };
         read.finish()?;
         Ok(config)

@@ -16,6 +16,8 @@ pub struct Setting {
     pub env: &'static [&'static str],
     pub default: &'static str,
     pub doc: &'static str,
+    /// Whether a reload applies it; the others wait for a restart.
+    pub live: bool,
 }
 
 const fn setting(
@@ -24,7 +26,14 @@ const fn setting(
     default: &'static str,
     doc: &'static str,
 ) -> Setting {
-    Setting { key, env, default, doc }
+    Setting { key, env, default, doc, live: false }
+}
+
+impl Setting {
+    const fn live(mut self) -> Self {
+        self.live = true;
+        self
+    }
 }
 
 pub const SETTINGS: &[Setting] = &[
@@ -35,13 +44,15 @@ pub const SETTINGS: &[Setting] = &[
         &["ALLOWED_HOSTS"],
         "",
         "Names besides localhost and IP addresses under which the server may be asked.",
-    ),
+    )
+    .live(),
     setting(
         "server.trusted_proxies",
         &["TRUSTED_PROXIES"],
         "",
         "Addresses of reverse proxies whose X-Forwarded-For is believed.",
-    ),
+    )
+    .live(),
     setting(
         "database.url",
         &["DATABASE_URL"],
@@ -62,7 +73,7 @@ pub const SETTINGS: &[Setting] = &[
         "./runtime",
         "Folder of what a running server leaves: logs.",
     ),
-    setting("log.level", &["LOG_LEVEL"], "info", "error, warn, info, debug or trace."),
+    setting("log.level", &["LOG_LEVEL"], "info", "error, warn, info, debug or trace.").live(),
     setting(
         "log.file",
         &["LOG_FILE"],
@@ -70,44 +81,52 @@ pub const SETTINGS: &[Setting] = &[
         "JSON log, a file a day; empty: log/timerjobs.log in the runtime folder.",
     ),
     setting("log.days", &["LOG_DAYS"], "30", "Daily log files kept."),
-    setting("ip_control.enabled", &["IP_CONTROL_ENABLED"], "true", "Whether the address lists are applied."),
+    setting("ip_control.enabled", &["IP_CONTROL_ENABLED"], "true", "Whether the address lists are applied.")
+        .live(),
     setting(
         "ip_control.whitelist",
         &["IP_WHITELIST"],
         access::DEFAULT_WHITELIST,
         "Addresses and CIDR blocks that may call; an empty list lets everybody in.",
-    ),
+    )
+    .live(),
     setting(
         "ip_control.blacklist",
         &["IP_BLACKLIST"],
         "",
         "Addresses and CIDR blocks that are always refused.",
-    ),
+    )
+    .live(),
     setting("jobs.timezone", &["TZ"], "", "The server's IANA zone; empty: the machine's."),
-    setting("jobs.max_concurrent", &["JOBS_MAX_CONCURRENT"], "64", "Runs at once."),
-    setting("jobs.max_waiting", &["JOBS_MAX_WAITING"], "10000", "Runs that may wait for a place."),
+    setting("jobs.max_concurrent", &["JOBS_MAX_CONCURRENT"], "64", "Runs at once.").live(),
+    setting("jobs.max_waiting", &["JOBS_MAX_WAITING"], "10000", "Runs that may wait for a place.").live(),
     setting(
         "jobs.manual_allow_concurrent",
         &["JOBS_MANUAL_ALLOW_CONCURRENT"],
         "true",
         "Whether a manual run may overlap a run of a serial or queueing job.",
-    ),
+    )
+    .live(),
     setting(
         "jobs.shutdown_grace",
         &["JOBS_SHUTDOWN_GRACE"],
         "30",
         "Seconds that runs get to end at shutdown.",
-    ),
-    setting("jobs.kill_grace", &["JOBS_KILL_GRACE"], "5", "Seconds between TERM and KILL of a process tree."),
-    setting("jobs.output_limit_kb", &["JOBS_OUTPUT_LIMIT_KB"], "1024", "Output kept of one run, in KiB."),
-    setting("retention.runs", &["RETENTION_RUNS"], "1000", "Newest runs kept of each job."),
-    setting("retention.days", &["RETENTION_DAYS"], "30", "Days a run is kept."),
+    )
+    .live(),
+    setting("jobs.kill_grace", &["JOBS_KILL_GRACE"], "5", "Seconds between TERM and KILL of a process tree.")
+        .live(),
+    setting("jobs.output_limit_kb", &["JOBS_OUTPUT_LIMIT_KB"], "1024", "Output kept of one run, in KiB.")
+        .live(),
+    setting("retention.runs", &["RETENTION_RUNS"], "1000", "Newest runs kept of each job.").live(),
+    setting("retention.days", &["RETENTION_DAYS"], "30", "Days a run is kept.").live(),
     setting(
         "retention.total_mb",
         &["RETENTION_TOTAL_MB"],
         "2048",
         "Run records kept in all, in MiB; the oldest go first.",
-    ),
+    )
+    .live(),
 ];
 
 /// The settings as text, each with where it was read.
@@ -170,6 +189,12 @@ impl Values {
         let errors: Vec<_> =
             errors.into_iter().map(|(line, what)| format!("{shown}:{line}: {what}")).collect();
         if errors.is_empty() { Ok(()) } else { Err(ConfigError(errors)) }
+    }
+
+    /// Every setting's text, given or default, in the order of the list.
+    pub fn resolved(&self) -> Vec<String> {
+        let reader = self.reader();
+        SETTINGS.iter().map(|s| reader.text(s.key)).collect()
     }
 
     pub fn reader(&self) -> Reader<'_> {

@@ -2,6 +2,7 @@
 
 use super::core::{Core, Effect, Entry, Turn};
 use super::{Error, Reconciled, Triggered};
+use crate::config::JobsConfig;
 use crate::domain::job::{Job, JobDraft, JobId, JobSpec, Overlap, Removal};
 use crate::domain::run::{Reason, Report, RunId, Source};
 use crate::domain::{Text, UtcMs};
@@ -52,6 +53,8 @@ pub(super) enum Command {
     Reconcile {
         reply: Reply<Reconciled>,
     },
+    /// New settings, from now on.
+    Configure(Box<JobsConfig>),
     Finished(Box<Finished>),
     Child {
         run: RunId,
@@ -94,7 +97,7 @@ impl Command {
             | Self::Delete { reply, .. }
             | Self::Stop { reply, .. }
             | Self::Restart { reply, .. } => drop(reply.send(Err(error))),
-            Self::Finished(_) | Self::Child { .. } => {}
+            Self::Configure(_) | Self::Finished(_) | Self::Child { .. } => {}
         }
     }
 }
@@ -160,6 +163,7 @@ impl Core {
             }
             // The ticker takes these out before it comes here.
             Command::Reconcile { reply } => drop(reply.send(Err(Error::Unavailable))),
+            Command::Configure(_) => {}
         }
     }
 

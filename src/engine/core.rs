@@ -200,6 +200,12 @@ impl Core {
         }
     }
 
+    pub fn configure(&mut self, config: &JobsConfig) {
+        self.max_concurrent = config.max_concurrent;
+        self.max_waiting = config.max_waiting;
+        self.manual_allow_concurrent = config.manual_allow_concurrent;
+    }
+
     /// When to wake: `None` while nothing is scheduled.
     pub fn next_due(&self) -> Option<UtcMs> {
         if self.stopping { None } else { self.due.first().map(|(at, _)| *at) }

@@ -129,9 +129,9 @@ impl Engine {
             zone: parts.zone,
             health: Health::default(),
         };
-        let keep = parts.jobs.retention;
-        let ticker = ticker::Ticker::new(&engine, parts, inbox).await?;
-        let retention = tokio::spawn(retention::run(engine.store.clone(), engine.clock.clone(), keep));
+        let (keep, kept) = watch::channel(parts.jobs.retention);
+        let ticker = ticker::Ticker::new(&engine, parts, inbox, keep).await?;
+        let retention = tokio::spawn(retention::run(engine.store.clone(), engine.clock.clone(), kept));
         let task = tokio::spawn(async move {
             ticker.run().await;
             retention.abort();
@@ -197,6 +197,12 @@ impl Engine {
     /// Reads the jobs from the database again; nothing in flight is disturbed.
     pub async fn reconcile(&self) -> Result<Reconciled, Error> {
         self.ask(|reply| Command::Reconcile { reply }).await
+    }
+
+    /// Applies new settings to what is decided and started from now on.
+    pub async fn configure(&self, jobs: JobsConfig) -> Result<(), Error> {
+        let command = Command::Configure(Box::new(jobs));
+        self.commands.send(command).await.map_err(|_| Error::ShuttingDown)
     }
 
     async fn ask<T>(

@@ -8,14 +8,16 @@ use crate::domain::UtcMs;
 use crate::domain::job::JobId;
 use crate::store::{Pruned, Result, Store};
 use std::time::Duration;
+use tokio::sync::watch;
 
 const EVERY: Duration = Duration::from_secs(60);
 
-pub(super) async fn run(store: Store, clock: Clock, keep: Retention) {
+pub(super) async fn run(store: Store, clock: Clock, mut keep: watch::Receiver<Retention>) {
     let mut since = None;
     loop {
         let now = clock.now();
-        match pass(&store, keep, now, since).await {
+        let bounds = *keep.borrow_and_update();
+        match pass(&store, bounds, now, since).await {
             Ok(0) => since = Some(now),
             Ok(rows) => {
                 since = Some(now);
@@ -25,7 +27,16 @@ pub(super) async fn run(store: Store, clock: Clock, keep: Retention) {
         }
         let next = now.plus(EVERY);
         while clock.now() < next && clock.now() >= now {
-            clock.wait_until(Some(next)).await;
+            tokio::select! {
+                () = clock.wait_until(Some(next)) => {}
+                changed = keep.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    since = None;
+                    break;
+                }
+            }
         }
     }
 }

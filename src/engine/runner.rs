@@ -4,6 +4,7 @@
 use super::commands::{Command, Finished};
 use super::core::Ticket;
 use crate::clock::Clock;
+use crate::config::JobsConfig;
 use crate::domain::Text;
 use crate::domain::run::{Outcome, Report};
 use crate::exec::{ChildStarted, Context, Executor};
@@ -26,6 +27,19 @@ pub(super) struct Runner {
 }
 
 impl Runner {
+    /// The same with new settings.
+    pub fn with(&self, jobs: &JobsConfig) -> Self {
+        Self {
+            exec: self.exec.clone(),
+            clock: self.clock.clone(),
+            zone: self.zone,
+            instance: self.instance.clone(),
+            kill_grace: jobs.kill_grace,
+            output_limit: jobs.output_limit,
+            commands: self.commands.clone(),
+        }
+    }
+
     pub async fn run(self: Arc<Self>, ticket: Ticket) {
         let (children, started) = mpsc::unbounded_channel();
         let context = self.resolve(&ticket, children);

@@ -6,6 +6,7 @@ use super::commands::Command;
 use super::core::{Core, Turn};
 use super::{Engine, Error, Health, Parts, Stop, chain, recovery, runner};
 use crate::clock::Clock;
+use crate::config::{JobsConfig, Retention};
 use crate::domain::event::Event;
 use crate::domain::run::{Outcome, Reason, Report};
 use crate::store::{Result, Store};
@@ -34,11 +35,18 @@ pub(super) struct Ticker {
     stop: watch::Receiver<Stop>,
     shutdown_grace: Duration,
     kill_grace: Duration,
+    /// For the retention task.
+    keep: watch::Sender<Retention>,
 }
 
 impl Ticker {
     /// Loads the jobs and settles what a dead server left.
-    pub async fn new(engine: &Engine, parts: Parts, inbox: mpsc::Receiver<Command>) -> Result<Self> {
+    pub async fn new(
+        engine: &Engine,
+        parts: Parts,
+        inbox: mpsc::Receiver<Command>,
+        keep: watch::Sender<Retention>,
+    ) -> Result<Self> {
         let Parts { store, exec, clock, zone, jobs, stop } = parts;
         let system = store.system().await?;
         let core = Core::new(&jobs, zone, store.newest_run().await?, system.clock_epoch, clock.read());
@@ -64,6 +72,7 @@ impl Ticker {
             stop,
             shutdown_grace: jobs.shutdown_grace,
             kill_grace: jobs.kill_grace,
+            keep,
         };
         ticker.recover(&system).await?;
         Ok(ticker)
@@ -106,6 +115,8 @@ impl Ticker {
         for command in std::mem::take(&mut self.backlog) {
             if command.changes().is_some_and(|id| !changed.insert(id)) {
                 self.backlog.push_back(command);
+            } else if let Command::Configure(jobs) = command {
+                self.configure(&jobs);
             } else if let Command::Reconcile { reply } = command {
                 let stored = recovery::load_jobs(&self.store, self.core.zone).await;
                 let answer = stored.map(|stored| self.core.reconcile(stored)).map_err(Error::Store);
@@ -114,6 +125,15 @@ impl Ticker {
                 self.core.apply(command, turn);
             }
         }
+    }
+
+    /// Runs in flight keep what they started with.
+    fn configure(&mut self, jobs: &JobsConfig) {
+        self.core.configure(jobs);
+        self.runner = Arc::new(self.runner.with(jobs));
+        self.shutdown_grace = jobs.shutdown_grace;
+        self.kill_grace = jobs.kill_grace;
+        self.keep.send_replace(jobs.retention);
     }
 
     /// Commits what the turn decided, then lets it happen: nothing starts before its row is durable.

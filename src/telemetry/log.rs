@@ -8,7 +8,7 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// Why the log cannot be written, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -25,18 +25,38 @@ pub enum LogError {
     Twice,
 }
 
-/// Sets the log up for the whole process. The guard writes what is left when it is dropped.
-pub fn init(config: &LogConfig) -> Result<WorkerGuard, LogError> {
+/// The log of this process; it writes what is left when it is dropped.
+#[derive(Debug)]
+pub struct Log {
+    level: reload::Handle<EnvFilter, Registry>,
+    _guard: WorkerGuard,
+}
+
+impl Log {
+    /// Logs at this level from now on.
+    pub fn set_level(&self, level: &str) {
+        if let Err(e) = self.level.reload(EnvFilter::new(level)) {
+            tracing::error!("the log level cannot be changed: {e}");
+        }
+    }
+}
+
+/// Sets the log up for the whole process.
+pub fn init(config: &LogConfig) -> Result<Log, LogError> {
     let (writer, guard) = tracing_appender::non_blocking(appender(config)?);
-    let filter = || EnvFilter::new(&config.level);
     let terminal = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .with_filter(filter());
-    let file = fmt::layer().json().flatten_event(true).with_writer(writer).with_filter(filter());
-    tracing_subscriber::registry().with(terminal).with(file).try_init().map_err(|_| LogError::Twice)?;
-    Ok(guard)
+        .with_target(false);
+    let file = fmt::layer().json().flatten_event(true).with_writer(writer);
+    let (filter, level) = reload::Layer::new(EnvFilter::new(&config.level));
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(terminal)
+        .with(file)
+        .try_init()
+        .map_err(|_| LogError::Twice)?;
+    Ok(Log { level, _guard: guard })
 }
 
 /// `app.log` becomes `app.2026-11-22.log`; the newest `days` files stay.

@@ -76,7 +76,7 @@ fn killed_in_the_middle_it_comes_back_and_decides_every_run() {
     program.signal("KILL");
     program.wait();
 
-    let mut program = program.start_again();
+    let program = program.start_again();
     program.until(|p| p.run(rerun)["attempt"] == 2 && p.run(rerun)["outcome"] == "running");
     assert_eq!(program.run(never)["outcome"], "lost");
     assert_eq!(program.run(hidden)["outcome"], "lost");

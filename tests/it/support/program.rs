@@ -30,7 +30,12 @@ pub fn timerjobs(args: &[&str], env: &[(&str, &str)]) -> Ended {
 
 fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_timerjobs"));
-    command.current_dir(folder).env("TZ", "UTC").env_remove("DATABASE_URL").env_remove("PORT").env_remove("HOST");
+    command
+        .current_dir(folder)
+        .env("TZ", "UTC")
+        .env_remove("DATABASE_URL")
+        .env_remove("PORT")
+        .env_remove("HOST");
     command
 }
 
