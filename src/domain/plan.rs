@@ -121,6 +121,9 @@ impl Desk<'_> {
         } else {
             self.miss(owed, owed, 1, self.missed_reason());
         }
+        // It is no instant of the schedule: it settles none, and an interval does not count from it.
+        // (The two differ when the clock was set back since the run became owed.)
+        self.out.decided = self.view.decided;
     }
 
     /// What lies up to `edge` came too late for an ordinary start.
@@ -281,3 +284,13 @@ pub fn after_jump(
 fn as_ms(d: Duration) -> i64 {
     i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+#[path = "jump_test.rs"]
+mod jump_test;
+#[cfg(test)]
+#[path = "plan_property_test.rs"]
+mod plan_property_test;
+#[cfg(test)]
+#[path = "plan_test.rs"]
+mod plan_test;

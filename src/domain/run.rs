@@ -227,3 +227,7 @@ pub struct FuncReport {
     pub args: String,
     pub result: String,
 }
+
+#[cfg(test)]
+#[path = "run_test.rs"]
+mod run_test;

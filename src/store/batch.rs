@@ -158,16 +158,15 @@ impl Store {
         }
         // A run may be opened, started and closed by one turn: in this order.
         start_runs(&mut tx, &batch.starts).await?;
-        close_runs(&mut tx, &batch.closes).await?;
+        let closed = close_runs(&mut tx, &batch.closes).await?;
         move_cursors(&mut tx, batch, &starts).await?;
         for write in &batch.jobs {
             done.jobs.push(write_job::write_job(&mut tx, write, batch.now).await?);
         }
         let opened = batch.opens.iter().filter(|r| !done.lost_races.contains(&r.id)).map(NewRun::bytes);
-        let closed = batch.closes.iter().map(|c| report_bytes(&c.report));
         sqlx::query("UPDATE tj_system SET last_seen_ms = ?, log_bytes = log_bytes + ?, clock_epoch = coalesce(?, clock_epoch)")
             .bind(batch.now.0)
-            .bind(opened.chain(closed).sum::<i64>())
+            .bind(opened.sum::<i64>() + closed)
             .bind(batch.clock_epoch)
             .execute(&mut *tx)
             .await?;
@@ -246,23 +245,28 @@ async fn start_runs(tx: &mut Tx<'_>, starts: &[RunStart]) -> Result<()> {
     Ok(())
 }
 
-async fn close_runs(tx: &mut Tx<'_>, closes: &[RunClose]) -> Result<()> {
+/// Closes the runs that are open, each by its first close; gives back the bytes that came in.
+async fn close_runs(tx: &mut Tx<'_>, closes: &[RunClose]) -> Result<i64> {
     if closes.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    let rows: Vec<Value> = closes.iter().map(close_row).collect();
-    sqlx::query(
+    let mut first = HashMap::new();
+    for close in closes {
+        first.entry(close.run.0).or_insert(close);
+    }
+    let rows: Vec<Value> = first.values().map(|close| close_row(close)).collect();
+    let closed: Vec<i64> = sqlx::query_scalar(
         "UPDATE tj_runs SET outcome = v.j->>1, reason = v.j->>2, end_ms = v.j->>3, bytes = bytes + (v.j->>4), \
          exit_code = v.j->>5, error = v.j->>6, result = v.j->>7, http_method = v.j->>8, http_status = v.j->>9, \
          http_url = v.j->>10, func_name = v.j->>11, func_args = v.j->>12, func_result = v.j->>13, stdout = v.j->>14, \
          stderr = v.j->>15, http_resp = v.j->>16 \
          FROM (SELECT value AS j FROM json_each(?)) AS v \
-         WHERE tj_runs.id = v.j->>0 AND tj_runs.outcome IN ('waiting', 'running')",
+         WHERE tj_runs.id = v.j->>0 AND tj_runs.outcome IN ('waiting', 'running') RETURNING id",
     )
     .bind(Value::from(rows).to_string())
-    .execute(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(())
+    Ok(closed.iter().filter_map(|id| first.get(id)).map(|close| report_bytes(&close.report)).sum())
 }
 
 fn close_row(close: &RunClose) -> Value {

@@ -75,3 +75,10 @@ impl Store {
         self.write.close().await;
     }
 }
+
+#[cfg(test)]
+mod jobs_test;
+#[cfg(test)]
+mod retention_test;
+#[cfg(test)]
+mod store_test;

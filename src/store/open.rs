@@ -30,6 +30,10 @@ pub struct OpenError {
 impl Store {
     /// Opens the file, makes it when there is none, and brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_within(path, BUSY_TIMEOUT).await
+    }
+
+    async fn open_within(path: &Path, busy: Duration) -> Result<Self, OpenError> {
         let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
         let fail = |what: String, mend| OpenError { path: shown.clone(), what, mend };
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -40,17 +44,17 @@ impl Store {
         if path.is_dir() {
             return Err(fail("is a folder".into(), "name a file in DATABASE_URL"));
         }
-        Self::connect(path).await.map_err(|e| explain(&e, &fail))
+        Self::connect(path, busy).await.map_err(|e| explain(&e, &fail))
     }
 
-    async fn connect(path: &Path) -> Result<Self, sqlx::Error> {
+    async fn connect(path: &Path, busy: Duration) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
+            .busy_timeout(busy)
             .foreign_keys(false);
         // Connections are never closed for being idle or old: reopening costs more than keeping.
         let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
@@ -112,3 +116,7 @@ fn chain(e: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "open_test.rs"]
+mod open_test;

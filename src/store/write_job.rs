@@ -79,14 +79,18 @@ pub(super) async fn write_job(tx: &mut Tx<'_>, write: &JobWrite, now: UtcMs) -> 
             Ok(JobWritten::Done(JobId(0)))
         }
         JobWrite::DeleteRun { run } => {
-            sqlx::query("DELETE FROM tj_runs WHERE id = ?").bind(run.0).execute(&mut **tx).await?;
+            let sql = "DELETE FROM tj_runs WHERE id = ? RETURNING bytes";
+            let freed: Vec<i64> = sqlx::query_scalar(sql).bind(run.0).fetch_all(&mut **tx).await?;
+            take_off_books(tx, freed.iter().sum()).await?;
             Ok(JobWritten::Done(JobId(0)))
         }
         JobWrite::Delete { id, with_runs } => {
             sqlx::query("DELETE FROM tj_jobs WHERE id = ?").bind(id.0).execute(&mut **tx).await?;
             sqlx::query("DELETE FROM tj_job_state WHERE job_id = ?").bind(id.0).execute(&mut **tx).await?;
             if *with_runs {
-                sqlx::query("DELETE FROM tj_runs WHERE job_id = ?").bind(id.0).execute(&mut **tx).await?;
+                let sql = "DELETE FROM tj_runs WHERE job_id = ? RETURNING bytes";
+                let freed: Vec<i64> = sqlx::query_scalar(sql).bind(id.0).fetch_all(&mut **tx).await?;
+                take_off_books(tx, freed.iter().sum()).await?;
             }
             Ok(JobWritten::Done(*id))
         }
@@ -121,5 +125,11 @@ async fn reset_state(tx: &mut Tx<'_>, id: JobId, reset: StateReset) -> Result<()
     .bind(id.0)
     .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+/// Below zero for a moment when the batch that made the records deletes them: it adds theirs last.
+async fn take_off_books(tx: &mut Tx<'_>, bytes: i64) -> Result<()> {
+    sqlx::query("UPDATE tj_system SET log_bytes = log_bytes - ?").bind(bytes).execute(&mut **tx).await?;
     Ok(())
 }

@@ -59,8 +59,10 @@ impl JobDraft {
     /// This draft, with what it leaves open taken from `base`. A trigger is taken whole: a new
     /// cron expression makes an interval job a cron job.
     pub fn over(self, base: Self) -> Self {
-        let new_trigger = match (&self.trigger_type, &self.cron_expr, self.interval_seconds) {
-            (Some(kind), _, _) => Some(kind.clone()),
+        // An empty kind says nothing, as in `check_trigger`.
+        let kind = self.trigger_type.filter(|kind| !kind.trim().is_empty());
+        let new_trigger = match (kind, &self.cron_expr, self.interval_seconds) {
+            (Some(kind), _, _) => Some(kind),
             (None, Some(expr), _) if !expr.trim().is_empty() => Some("cron".into()),
             (None, _, Some(n)) if n > 0 => Some("interval".into()),
             _ => None,
@@ -349,3 +351,7 @@ fn one_of<T>(
         }),
     }
 }
+
+#[cfg(test)]
+#[path = "draft_test.rs"]
+mod draft_test;

@@ -1,0 +1,177 @@
+//! Opening the database: how each connection is set, and one line of help for a file that is no good.
+
+use super::*;
+use crate::store::store_test::{add, commit_opens, fresh, run};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{ConnectOptions, Connection};
+use tempfile::tempdir;
+
+const SHORT: Duration = Duration::from_millis(50);
+
+/// A connection of somebody else.
+async fn stranger(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
+}
+
+/// The one line of a database that is refused.
+async fn refused(path: &Path) -> String {
+    let line = Store::open_within(path, SHORT).await.expect_err("refused").to_string();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with(&path.display().to_string()) && line.contains("; "), "{line}");
+    line
+}
+
+#[tokio::test]
+async fn every_connection_is_durable() {
+    let (store, _dir) = fresh().await;
+    for pool in [&store.write, &store.read] {
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await.unwrap();
+        let sync: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(pool).await.unwrap();
+        let busy: i64 = sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(pool).await.unwrap();
+        assert_eq!((mode.as_str(), sync, busy), ("wal", 2, 5_000), "WAL, FULL, 5 s");
+    }
+    let vacuum: i64 = sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&store.write).await.unwrap();
+    assert_eq!(vacuum, 2, "incremental: space can be given back");
+}
+
+#[tokio::test]
+async fn a_new_file_is_made_with_its_folders_and_found_again() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("数据 folder/a'b/timer jobs.db");
+    let store = Store::open(&path).await.unwrap();
+    let job = add(&store, "kept").await;
+    let instance = store.system().await.unwrap().instance;
+    assert_eq!((store.path(), instance.len()), (path.as_path(), 32));
+    store.ping().await.unwrap();
+    store.probe_write().await.unwrap();
+    store.close().await;
+    let again = Store::open(&path).await.unwrap();
+    assert_eq!(again.job(job.id).await.unwrap().map(|j| j.name), Some("kept".to_owned()));
+    assert_eq!(again.system().await.unwrap().instance, instance, "children are known by it after a restart");
+    let other = Store::open(&dir.path().join("other.db")).await.unwrap();
+    assert_ne!(other.system().await.unwrap().instance, instance);
+}
+
+#[tokio::test]
+async fn an_empty_file_is_a_new_database() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("empty.db");
+    std::fs::write(&path, "").unwrap();
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.job_counts().await.unwrap().total, 0);
+}
+
+/// A server that was killed leaves its write-ahead log: what it had committed is there.
+#[tokio::test]
+async fn what_was_committed_is_on_disk_before_close() {
+    let (store, dir) = fresh().await;
+    let job = add(&store, "kept").await;
+    let copy = tempdir().unwrap();
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    let survivor = Store::open(&copy.path().join("jobs.db")).await.unwrap();
+    assert_eq!(survivor.job(job.id).await.unwrap().map(|j| j.name), Some("kept".to_owned()));
+}
+
+#[tokio::test]
+async fn garbage_is_refused() {
+    let dir = tempdir().unwrap();
+    for (name, bytes) in [
+        ("text.db", b"this is no database".repeat(1_000)),
+        ("short.db", b"garbage".to_vec()),
+        ("head.db", [b"SQLite format 3\0".to_vec(), vec![0xff; 8_000]].concat()),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let line = refused(&path).await;
+        assert!(line.contains("damaged or is no database"), "{line}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "{name}: it is left as it is");
+    }
+}
+
+/// A closed database of some 400 pages, and its bytes.
+async fn filled() -> (PathBuf, Vec<u8>, tempfile::TempDir) {
+    let (store, dir) = fresh().await;
+    let job = add(&store, &"n".repeat(90)).await;
+    for _ in 0..4 {
+        commit_opens(&store, (0..1_000).map(|_| run(&job, None)).collect()).await;
+    }
+    store.close().await;
+    let path = store.path().to_owned();
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(bytes.len() > 100 * 4_096);
+    (path, bytes, dir)
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused() {
+    let (path, whole, _dir) = filled().await;
+    let middle = whole.len() / 4_096 / 2 * 4_096;
+    let mut torn = whole.clone();
+    torn[middle..middle + 4_096].fill(0xa5);
+    let mut half_written = whole.clone();
+    half_written.drain(middle + 1_000..middle + 4_096);
+    for (what, bytes) in [
+        ("a page of noise", torn),
+        ("a page cut short in the middle", half_written),
+        ("the end cut off", whole[..middle].to_vec()),
+        ("the end cut off within a page", whole[..middle + 1_000].to_vec()),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let line = refused(&path).await;
+        assert!(line.contains("damaged or is no database"), "{what}: {line}");
+    }
+    std::fs::write(&path, whole).unwrap();
+    assert!(Store::open(&path).await.is_ok(), "the whole file was good");
+}
+
+#[tokio::test]
+async fn a_folder_is_refused() {
+    let dir = tempdir().unwrap();
+    let line = refused(dir.path()).await;
+    assert!(line.contains("is a folder; name a file"), "{line}");
+}
+
+#[tokio::test]
+async fn a_path_below_a_file_is_refused() {
+    let dir = tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for path in [file.join("jobs.db"), file.join("deeper/jobs.db")] {
+        let line = refused(&path).await;
+        assert!(line.contains("the folder cannot be made"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_locked_database_is_refused() {
+    let dir = tempdir().unwrap();
+    // One that was never opened by us, and one of ours in WAL mode.
+    let (new, ours) = (dir.path().join("new.db"), dir.path().join("ours.db"));
+    Store::open(&ours).await.unwrap().close().await;
+    for path in [new, ours] {
+        let mut other = stranger(&path).await;
+        sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+        let line = refused(&path).await;
+        assert!(line.contains("holds the database locked"), "{line}");
+        sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+        other.close().await.unwrap();
+        assert!(Store::open_within(&path, SHORT).await.is_ok(), "once it is free it opens");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let (store, _dir) = fresh().await;
+    let path = store.path().to_owned();
+    store.close().await;
+    let mut other = stranger(&path).await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (9999, 'the future', 1, x'00', 0)";
+    sqlx::query(newer).execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    let line = refused(&path).await;
+    assert!(line.contains("made by a newer version of TimerJobs"), "{line}");
+}

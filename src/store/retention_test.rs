@@ -1,0 +1,132 @@
+//! Old records go in small batches; open runs stay, the books balance, the space is given back.
+
+use super::store_test::*;
+use super::*;
+use crate::domain::UtcMs;
+use crate::domain::job::Job;
+use crate::domain::run::{Outcome, Report, RunId};
+use std::sync::Arc;
+use std::time::Duration;
+
+const NOTHING: Pruned = Pruned { rows: 0, more: false };
+
+/// An ended run created at `at`; a record that is final from the start.
+fn ended(job: &Arc<Job>, at: UtcMs, seq: i64) -> NewRun {
+    let id = RunId(RunId::first_at(at).0 + seq);
+    NewRun { id, outcome: Outcome::Skipped, ..run(job, None) }
+}
+
+async fn left(store: &Store, job: &Arc<Job>) -> Vec<i64> {
+    let filter = RunFilter { job: job.id, day: None, newest_first: false };
+    store.runs_page(&filter, 1, 10_000).await.unwrap().items.iter().map(|r| r.id).collect()
+}
+
+#[tokio::test]
+async fn runs_older_than_the_cutoff_go() {
+    let (store, _dir) = fresh().await;
+    let job = add(&store, "a").await;
+    let before = UtcMs(NOW.0 - 1);
+    let old = ended(&job, before, 5);
+    let open = NewRun { outcome: Outcome::Running, ..ended(&job, before, 6) };
+    let queued = NewRun { outcome: Outcome::Waiting, start: None, ..ended(&job, before, 7) };
+    let edge = ended(&job, NOW, 0);
+    commit_opens(&store, vec![old, open.clone(), queued.clone(), edge.clone()]).await;
+    assert_eq!(store.prune_older(NOW).await.unwrap(), Pruned { rows: 1, more: false });
+    assert_eq!(left(&store, &job).await, [open.id.0, queued.id.0, edge.id.0], "open runs are never deleted");
+    assert_eq!(store.prune_older(NOW).await.unwrap(), NOTHING);
+    books_balance(&store).await;
+    commit_closes(&store, vec![close(open.id, Report::new(Outcome::Success))]).await;
+    assert_eq!(store.prune_older(NOW).await.unwrap().rows, 1, "once it has ended it goes");
+    books_balance(&store).await;
+    let at = store.job(job.id).await.unwrap().unwrap().state.decided_ms;
+    assert_eq!(at, NOW.0, "the last decided instant is kept for ever");
+}
+
+#[tokio::test]
+async fn a_job_keeps_its_newest_runs() {
+    let (store, _dir) = fresh().await;
+    let (job, other) = (add(&store, "a").await, add(&store, "b").await);
+    let mut opens: Vec<_> = (0..10).map(|n| ended(&job, NOW, n)).collect();
+    opens[1].outcome = Outcome::Running;
+    opens.extend((10..13).map(|n| ended(&other, NOW, n)));
+    commit_opens(&store, opens).await;
+    let first = RunId::first_at(NOW).0;
+    assert_eq!(store.jobs_with_more_runs(3).await.unwrap(), [job.id]);
+    assert_eq!(store.jobs_with_more_runs(10).await.unwrap(), []);
+    assert_eq!(store.prune_job(job.id, 10).await.unwrap(), NOTHING);
+    assert_eq!(store.prune_job(job.id, 11).await.unwrap(), NOTHING);
+    assert_eq!(store.prune_job(job.id, 4).await.unwrap(), Pruned { rows: 5, more: false });
+    assert_eq!(left(&store, &job).await, [1, 6, 7, 8, 9].map(|n| first + n), "run 1 is still at work");
+    assert_eq!(store.prune_job(job.id, 0).await.unwrap().rows, 4);
+    assert_eq!(left(&store, &other).await.len(), 3, "another job's runs are its own");
+    books_balance(&store).await;
+}
+
+#[tokio::test]
+async fn the_oldest_of_all_go_in_batches() {
+    let (store, _dir) = fresh().await;
+    let (job, other) = (add(&store, "a").await, add(&store, "b").await);
+    let mut opens: Vec<_> =
+        (0..1_100).map(|n| ended(if n % 2 == 0 { &job } else { &other }, NOW, n)).collect();
+    opens[0].outcome = Outcome::Running;
+    commit_opens(&store, opens).await;
+    assert_eq!(store.prune_oldest().await.unwrap(), Pruned { rows: 500, more: true });
+    books_balance(&store).await;
+    let first = RunId::first_at(NOW).0;
+    assert_eq!(left(&store, &job).await[..2], [first, first + 502]);
+    assert_eq!(left(&store, &other).await[0], first + 501);
+    assert_eq!(store.prune_oldest().await.unwrap(), Pruned { rows: 500, more: true });
+    assert_eq!(store.prune_oldest().await.unwrap(), Pruned { rows: 99, more: false });
+    assert_eq!(store.prune_oldest().await.unwrap(), NOTHING);
+    assert_eq!((left(&store, &job).await, left(&store, &other).await), (vec![first], vec![]));
+    books_balance(&store).await;
+}
+
+#[tokio::test]
+async fn jobs_that_ran_since() {
+    let (store, _dir) = fresh().await;
+    let (a, b) = (add(&store, "a").await, add(&store, "b").await);
+    commit_opens(&store, vec![ended(&a, UtcMs(NOW.0 - 1), 0), ended(&b, NOW, 0), ended(&b, NOW, 1)]).await;
+    assert_eq!(store.jobs_run_since(NOW).await.unwrap(), [b.id]);
+    assert_eq!(store.jobs_run_since(UtcMs(NOW.0 - 1)).await.unwrap().len(), 2);
+    assert_eq!(store.jobs_run_since(NOW.plus(Duration::from_millis(1))).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn much_output_is_deleted_bit_by_bit_and_its_space_given_back() {
+    let (store, dir) = fresh().await;
+    let job = add(&store, "a").await;
+    let mib = Report { stdout: "x".repeat(1 << 20), ..Report::new(Outcome::Success) };
+    let opens: Vec<_> =
+        (0..20).map(|n| NewRun { outcome: Outcome::Running, ..ended(&job, NOW, n) }).collect();
+    commit_opens(&store, opens.clone()).await;
+    for open in &opens {
+        commit_closes(&store, vec![close(open.id, mib.clone())]).await;
+    }
+    books_balance(&store).await;
+    assert!(store.system().await.unwrap().log_bytes >= 20 << 20);
+    store.close().await;
+    let path = dir.path().join("jobs.db");
+    let full = std::fs::metadata(&path).unwrap().len();
+    assert!(full > 20 << 20);
+
+    let store = Store::open(&path).await.unwrap();
+    let pruned = store.prune_job(job.id, 1).await.unwrap();
+    assert_eq!(pruned, Pruned { rows: 8, more: true }, "about 8 MiB in one transaction");
+    books_balance(&store).await;
+    store.shrink().await.unwrap();
+    store.close().await;
+    let smaller = std::fs::metadata(&path).unwrap().len();
+    assert!(full - smaller > 7 << 20, "{full} bytes, then {smaller}");
+
+    let store = Store::open(&path).await.unwrap();
+    while store.prune_oldest().await.unwrap().more {
+        store.shrink().await.unwrap();
+    }
+    store.shrink().await.unwrap();
+    books_balance(&store).await;
+    assert_eq!(store.system().await.unwrap().log_bytes, 0);
+    store.close().await;
+    let empty = std::fs::metadata(&path).unwrap().len();
+    assert!(empty < 1 << 20, "{full} bytes, then {empty}");
+}
