@@ -7,7 +7,7 @@ use super::views::{FunctionView, JobView, RunView, ScheduledView};
 use crate::domain::action::Mode;
 use crate::domain::job::{JobDraft, JobId, Removal};
 use crate::domain::run::{Reason, RunId};
-use crate::domain::{FieldError, Text, UtcMs};
+use crate::domain::{Text, UtcMs};
 use crate::engine::{Error, Triggered};
 use crate::store::{JobFilter, RunFilter};
 use chrono::{Days, NaiveDate, NaiveTime, TimeZone};
@@ -30,17 +30,10 @@ pub(super) async fn delete(api: Arc<Api>, call: Call) -> Answer {
 }
 
 pub(super) async fn list(api: Arc<Api>, call: Call) -> Answer {
-    let mode = call.text("mode").filter(|mode| !mode.trim().is_empty());
-    let mode = match mode.map(|given| Mode::parse(&given).ok_or(given)).transpose() {
-        Ok(mode) => mode,
-        Err(given) => {
-            return invalid("mode", "只能是 http、command 或 func", "must be http, command or func", given);
-        }
-    };
     let filter = JobFilter {
         name: call.text("name").filter(|name| !name.is_empty()),
         state: call.int("state"),
-        mode: mode.map(Mode::as_str),
+        mode: call.text("mode").and_then(|mode| Mode::parse(&mode)).map(Mode::as_str),
         scheduled: false,
     };
     let (page, size) = call.page();
@@ -105,11 +98,7 @@ pub(super) async fn add_and_run(api: Arc<Api>, call: Call) -> Answer {
 }
 
 pub(super) async fn logs(api: Arc<Api>, call: Call) -> Answer {
-    let newest_first = match call.text("order").unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-        "" | "desc" => true,
-        "asc" => false,
-        other => return invalid("order", "只能是 desc 或 asc", "must be desc or asc", other.to_owned()),
-    };
+    let newest_first = call.text("order").as_deref() != Some("asc");
     let day = call.text("date").and_then(|date| day(&date, api.engine.zone()));
     let filter = RunFilter { job: JobId(call.id()), day, newest_first };
     let (page, size) = call.page();
@@ -196,10 +185,6 @@ fn done(result: Result<(), Error>, zh: &str, en: &str) -> Answer {
     answer(result, |()| Answer::ok(zh, en, Value::Null))
 }
 
-fn invalid(field: &'static str, zh: &str, en: &str, value: String) -> Answer {
-    Answer::Invalid(vec![FieldError::new(field, Text::new(zh, en), value)])
-}
-
 fn draft(call: &Call) -> JobDraft {
     JobDraft {
         name: call.text("name"),
@@ -216,6 +201,7 @@ fn draft(call: &Call) -> JobDraft {
         misfire_policy: call.text("misfire_policy"),
         misfire_window: call.int("misfire_window"),
         recovery: call.text("recovery"),
+        unread: call.unread.clone(),
     }
 }
 

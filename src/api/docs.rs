@@ -1,12 +1,12 @@
 //! The OpenAPI page: made from `ROUTES`, so that it cannot drift from the router, and shown by
 //! Swagger UI from the binary.
 
-use super::extract::{Kind, Lang, Param};
-use super::views::{FunctionView, JobView, RunView, ScheduledView};
+use super::extract::{Kind, Lang, Param, lang};
+use super::views::{FunctionView, JobView, ParameterView, RunView, ScheduledView};
 use super::{ROUTES, Route, Verb, answer};
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use std::sync::{Arc, LazyLock};
@@ -42,17 +42,21 @@ pub(super) fn router() -> Router {
     Router::new()
         .route("/openapi.json", get(json))
         .route("/docs", get(|| async { Redirect::temporary("/docs/") }))
-        .route("/docs/", get(|| async { swagger("") }))
-        .route("/docs/{*file}", get(|Path(file): Path<String>| async move { swagger(&file) }))
+        .route("/docs/", get(|headers: HeaderMap| async move { swagger("", lang(&headers)) }))
+        .route(
+            "/docs/{*file}",
+            get(|headers: HeaderMap, Path(file): Path<String>| async move { swagger(&file, lang(&headers)) }),
+        )
 }
 
-fn swagger(file: &str) -> Response {
-    let config = Arc::new(utoipa_swagger_ui::Config::from("/openapi.json"));
+fn swagger(file: &str, lang: Lang) -> Response {
+    // The page would tell validator.swagger.io where the document lies.
+    let config = Arc::new(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none"));
     match utoipa_swagger_ui::serve(file, config) {
         Ok(Some(found)) => {
             ([(header::CONTENT_TYPE, found.content_type)], found.bytes.into_owned()).into_response()
         }
-        _ => answer::plain(StatusCode::NOT_FOUND, Lang::Zh),
+        _ => answer::plain(StatusCode::NOT_FOUND, lang),
     }
 }
 
@@ -119,6 +123,7 @@ fn kind_schema(param: &Param) -> Schema {
     let typed = |object: ObjectBuilder, kind| object.schema_type(SchemaType::new(kind));
     Schema::Object(match param.kind {
         Kind::Text => typed(object, Type::String).build(),
+        Kind::OneOf(words) => typed(object, Type::String).enum_values(Some(words.iter().copied())).build(),
         Kind::Bool => typed(object, Type::Boolean).build(),
         Kind::Date => {
             typed(object, Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Date))).build()
@@ -216,6 +221,7 @@ fn components() -> utoipa::openapi::Components {
     ];
     let mut components = ComponentsBuilder::new()
         .schema(FunctionView::name(), FunctionView::schema())
+        .schema(ParameterView::name(), ParameterView::schema())
         .schema(JobView::name(), JobView::schema())
         .schema(RunView::name(), RunView::schema())
         .schema(ScheduledView::name(), ScheduledView::schema());

@@ -51,6 +51,8 @@ pub(super) fn lang(headers: &HeaderMap) -> Lang {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Text,
+    /// One of these words, in any case.
+    OneOf(&'static [&'static str]),
     Int {
         min: i64,
         max: i64,
@@ -68,6 +70,8 @@ pub(super) struct Param {
     pub required: bool,
     /// For the OpenAPI page.
     pub doc: &'static str,
+    /// A job's field: a value of the wrong type is named together with what the domain finds.
+    pub of_job: bool,
 }
 
 /// The parameters of the routes.
@@ -77,11 +81,15 @@ pub(super) mod params {
     const ANY: Kind = Kind::Int { min: i64::MIN, max: i64::MAX };
 
     const fn opt(name: &'static str, kind: Kind, doc: &'static str) -> Param {
-        Param { name, kind, required: false, doc }
+        Param { name, kind, required: false, doc, of_job: false }
+    }
+
+    const fn job(name: &'static str, kind: Kind, doc: &'static str) -> Param {
+        Param { name, kind, required: false, doc, of_job: true }
     }
 
     const fn req(name: &'static str, kind: Kind, doc: &'static str) -> Param {
-        Param { name, kind, required: true, doc }
+        Param { name, kind, required: true, doc, of_job: false }
     }
 
     const ID_PARAM: Param = req("id", Kind::Int { min: 1, max: i64::MAX }, "The job's number.");
@@ -100,7 +108,7 @@ pub(super) mod params {
         SIZE_PARAM,
         opt("name", Kind::Text, "Part of the name."),
         opt("state", Kind::Int { min: 0, max: 2 }, "0 waiting, 1 running now, 2 stopped."),
-        opt("mode", Kind::Text, "http, command or func."),
+        opt("mode", Kind::OneOf(&["http", "command", "func", "function"]), "http, command or func."),
     ];
     pub const LOGS: &[Param] = &[
         ID_PARAM,
@@ -108,31 +116,31 @@ pub(super) mod params {
         SIZE_PARAM,
         opt("limit", Kind::Int { min: 1, max: 1_000 }, "The same as size."),
         opt("date", Kind::Date, "One day of the server's zone, YYYY-MM-DD. Default: all days."),
-        opt("order", Kind::Text, "desc (newest first) or asc. Default desc."),
+        opt("order", Kind::OneOf(&["desc", "asc"]), "desc (newest first) or asc. Default desc."),
     ];
     pub const EXECS: &[Param] =
         &[ID_PARAM, opt("exec_id", Kind::Text, "The run. Default: the job's newest.")];
 
     /// The job's own fields. What they may hold is checked by the domain, so the kinds are wide.
     pub const JOB_FIELDS: [Param; 14] = [
-        opt("name", Kind::Text, "1 to 100 characters, unique."),
-        opt("desc", Kind::Text, "What the job is for."),
-        opt(
+        job("name", Kind::Text, "1 to 100 characters, unique."),
+        job("desc", Kind::Text, "What the job is for."),
+        job(
             "cron_expr",
             Kind::Text,
             "5 fields (minute first) or 6 (second first), or @hourly, @daily, @every 5s, ...",
         ),
-        opt("mode", Kind::Text, "http, command or func."),
-        opt("command", Kind::Text, "Lines of 【key】value, or the bare URL, command or function call."),
-        opt("state", ANY, "0 or 1: scheduled; 2: stopped. Default 0."),
-        opt("allow_mode", ANY, "0 parallel, 1 serial, 2 immediate. Default 0."),
-        opt("max_run_count", ANY, "Scheduled runs after which the job stops; 0: no limit. Default 0."),
-        opt("trigger_type", Kind::Text, "cron or interval. Default cron."),
-        opt("interval_seconds", ANY, "Seconds between fires, for trigger_type interval."),
-        opt("timezone", Kind::Text, "IANA zone of the cron expression. Default: the server's."),
-        opt("misfire_policy", Kind::Text, "fire_once, skip or fire_all. Default fire_once."),
-        opt("misfire_window", ANY, "Seconds for which fire_once makes up for a missed fire. Default 300."),
-        opt(
+        job("mode", Kind::Text, "http, command or func."),
+        job("command", Kind::Text, "Lines of 【key】value, or the bare URL, command or function call."),
+        job("state", ANY, "0 or 1: scheduled; 2: stopped. Default 0."),
+        job("allow_mode", ANY, "0 parallel, 1 serial, 2 immediate. Default 0."),
+        job("max_run_count", ANY, "Scheduled runs after which the job stops; 0: no limit. Default 0."),
+        job("trigger_type", Kind::Text, "cron or interval. Default cron."),
+        job("interval_seconds", ANY, "Seconds between fires, for trigger_type interval."),
+        job("timezone", Kind::Text, "IANA zone of the cron expression. Default: the server's."),
+        job("misfire_policy", Kind::Text, "fire_once, skip or fire_all. Default fire_once."),
+        job("misfire_window", ANY, "Seconds for which fire_once makes up for a missed fire. Default 300."),
+        job(
             "recovery",
             Kind::Text,
             "never or rerun: a run that was in flight when the server died. Default never.",
@@ -141,9 +149,9 @@ pub(super) mod params {
     pub const JOB: &[Param] = &required_job();
     pub const JOB_EDIT: &[Param] = &with_first::<14, 15>(ID_PARAM, JOB_FIELDS);
     pub const ADD_AND_RUN: &[Param] = &with_first::<15, 16>(
-        opt("remove_task", Kind::Bool, "Whether the job goes when its run has ended. Default false."),
+        job("remove_task", Kind::Bool, "Whether the job goes when its run has ended. Default false."),
         with_first::<14, 15>(
-            opt("remove_log", Kind::Bool, "Whether the run's record goes when it has ended. Default false."),
+            job("remove_log", Kind::Bool, "Whether the run's record goes when it has ended. Default false."),
             required_job(),
         ),
     );
@@ -175,6 +183,8 @@ pub(super) struct Call {
     pub port: u16,
     pub lang: Lang,
     values: Map<String, Value>,
+    /// Fields of a job that have the wrong type; `JobDraft::check` names them with the rest.
+    pub unread: Vec<FieldError>,
 }
 
 impl Call {
@@ -186,7 +196,7 @@ impl Call {
         }
         let body = axum::body::to_bytes(body, BODY_MAX).await.map_err(|e| too_large_or_broken(&e))?;
         read_body(&parts.headers, &body, &mut given)?;
-        let mut errors = Vec::new();
+        let (mut errors, mut unread) = (Vec::new(), Vec::new());
         let mut values = Map::new();
         for param in params {
             match typed(param, given.remove(param.name).unwrap_or(Value::Null)) {
@@ -195,11 +205,16 @@ impl Call {
                 }
                 Ok(Value::Null) => {}
                 Ok(value) => drop(values.insert(param.name.into(), value)),
+                Err(error) if param.of_job => unread.push(error),
                 Err(error) => errors.push(error),
             }
         }
         let lang = lang(&parts.headers);
-        if errors.is_empty() { Ok(Self { port, lang, values }) } else { Err(Answer::Invalid(errors)) }
+        if errors.is_empty() {
+            return Ok(Self { port, lang, values, unread });
+        }
+        errors.append(&mut unread);
+        Err(Answer::Invalid(errors))
     }
 
     pub fn text(&self, name: &str) -> Option<String> {
@@ -236,6 +251,7 @@ fn too_large_or_broken(e: &axum::Error) -> Answer {
 /// JSON by its header or its first character (curl sends JSON as a form unless told otherwise),
 /// else a form.
 fn read_body(headers: &HeaderMap, body: &[u8], given: &mut Map<String, Value>) -> Result<(), Answer> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let kind = kind.to_ascii_lowercase();
     let first = body.iter().find(|b| !b.is_ascii_whitespace());
@@ -268,8 +284,7 @@ fn merge_json(
     given: &mut Map<String, Value>,
     refuse: impl Fn(String, String) -> Answer,
 ) -> Result<(), Answer> {
-    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    match serde_json::from_slice(text) {
+    match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => {
             given.extend(fields);
             Ok(())
@@ -287,6 +302,17 @@ fn typed(param: &Param, value: Value) -> Result<Value, FieldError> {
         (_, Value::Null) => Ok(Value::Null),
         (Kind::Text, Value::String(s)) => Ok(Value::String(s)),
         (Kind::Text, other) => Err(bad(param, "须为字符串", "must be a string", other)),
+        (Kind::OneOf(_), Value::String(s)) if s.trim().is_empty() => Ok(Value::Null),
+        (Kind::OneOf(words), value) => {
+            let given = value.as_str().unwrap_or_default().trim();
+            match words.iter().find(|word| word.eq_ignore_ascii_case(given)) {
+                Some(word) => Ok((*word).into()),
+                None => {
+                    let (zh, en) = (words.join("、"), words.join(", "));
+                    Err(bad(param, &format!("只能是 {zh}"), &format!("must be one of {en}"), value))
+                }
+            }
+        }
         (Kind::Int { min, max }, value) => match integer(&value) {
             Some(None) => Ok(Value::Null),
             Some(Some(n)) if (min..=max).contains(&n) => Ok(n.into()),
@@ -311,9 +337,7 @@ fn typed(param: &Param, value: Value) -> Result<Value, FieldError> {
             _ => Err(bad(param, "须为 true 或 false", "must be true or false", value)),
         },
         (Kind::Date, Value::String(s)) if s.trim().is_empty() => Ok(Value::Null),
-        (Kind::Date, Value::String(s)) if chrono::NaiveDate::parse_from_str(s.trim(), "%Y-%m-%d").is_ok() => {
-            Ok(Value::String(s.trim().to_owned()))
-        }
+        (Kind::Date, Value::String(s)) if is_date(s.trim()) => Ok(Value::String(s.trim().to_owned())),
         (Kind::Date, other) => Err(bad(
             param,
             "须为日期 YYYY-MM-DD，例如 2026-01-31",
@@ -321,6 +345,11 @@ fn typed(param: &Param, value: Value) -> Result<Value, FieldError> {
             other,
         )),
     }
+}
+
+fn is_date(s: &str) -> bool {
+    use chrono::{Datelike, NaiveDate};
+    NaiveDate::parse_from_str(s, "%Y-%m-%d").is_ok_and(|date| (0..=9_999).contains(&date.year()))
 }
 
 /// `Some(None)`: an empty text, which counts as absent.

@@ -71,6 +71,7 @@ impl JobRecord {
             misfire_policy: Some(self.misfire_policy.clone()),
             misfire_window: Some(self.misfire_window),
             recovery: Some(self.recovery.clone()),
+            unread: Vec::new(),
         }
     }
 }

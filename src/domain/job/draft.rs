@@ -29,6 +29,8 @@ pub struct JobDraft {
     /// Seconds.
     pub misfire_window: Option<i64>,
     pub recovery: Option<String>,
+    /// Fields that were given in the wrong type and are absent above.
+    pub unread: Vec<FieldError>,
 }
 
 impl JobDraft {
@@ -53,6 +55,7 @@ impl JobDraft {
             misfire_policy: Some(spec.misfire_policy.as_str().into()),
             misfire_window: i64::try_from(spec.misfire_window.as_secs()).ok(),
             recovery: Some(spec.recovery.as_str().into()),
+            unread: Vec::new(),
         }
     }
 
@@ -82,11 +85,25 @@ impl JobDraft {
             misfire_policy: self.misfire_policy.or(base.misfire_policy),
             misfire_window: self.misfire_window.or(base.misfire_window),
             recovery: self.recovery.or(base.recovery),
+            unread: self.unread,
         }
     }
 
     /// Checks every field and names each bad one.
-    pub fn check(self, server_zone: Tz) -> Result<JobSpec, Vec<FieldError>> {
+    pub fn check(mut self, server_zone: Tz) -> Result<JobSpec, Vec<FieldError>> {
+        let mut unread = std::mem::take(&mut self.unread);
+        let checked = self.check_values(server_zone);
+        if unread.is_empty() {
+            return checked;
+        }
+        // That a field which could not be read is missing is not said a second time.
+        let mut others = checked.err().unwrap_or_default();
+        others.retain(|error| unread.iter().all(|u| u.field != error.field));
+        unread.append(&mut others);
+        Err(unread)
+    }
+
+    fn check_values(self, server_zone: Tz) -> Result<JobSpec, Vec<FieldError>> {
         let mut bad = Vec::new();
         let name = keep(&mut bad, check_name(self.name));
         let desc = keep(&mut bad, check_desc(self.desc));
