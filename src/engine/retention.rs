@@ -63,9 +63,7 @@ async fn pass(store: &Store, keep: Retention, now: UtcMs, since: Option<UtcMs>) 
             break;
         }
     }
-    if rows > 0 {
-        store.shrink().await?;
-    }
+    while rows > 0 && store.shrink().await? {}
     Ok(rows)
 }
 

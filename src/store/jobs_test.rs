@@ -17,6 +17,10 @@ async fn record(store: &Store, id: JobId) -> JobRecord {
     store.job(id).await.unwrap().expect("the job exists")
 }
 
+/// Where a reset puts a job, and what it owes.
+const RESET: UtcMs = UtcMs(NOW.0 + 7);
+const OWED: UtcMs = UtcMs(NOW.0 + 8);
+
 #[tokio::test]
 async fn a_job_comes_back_as_it_was_written() {
     let (store, _dir) = fresh().await;
@@ -76,7 +80,7 @@ async fn a_taken_name_is_refused_and_the_rest_of_the_batch_goes_on() {
     let update = |id, draft: JobDraft| JobWrite::Update {
         id,
         spec: Box::new(spec(draft)),
-        reset: Some(StateReset { immediate: true, run_count: true }),
+        reset: Some(StateReset { decided: RESET, immediate: Some(OWED), run_count: true }),
     };
     let mut batch = Batch { now: UtcMs(NOW.0 + 5), ..Batch::default() };
     batch.cursor(b).decided = Some(UtcMs(NOW.0 + 1));
@@ -92,7 +96,7 @@ async fn a_taken_name_is_refused_and_the_rest_of_the_batch_goes_on() {
     assert_eq!(left.state.immediate_ms, None);
     let changed = record(&store, c).await;
     assert_eq!((changed.descr.as_str(), changed.updated_ms, changed.created_ms), ("new", NOW.0 + 5, NOW.0));
-    assert_eq!((changed.state.decided_ms, changed.state.immediate_ms), (NOW.0 + 5, Some(NOW.0 + 5)));
+    assert_eq!((changed.state.decided_ms, changed.state.immediate_ms), (RESET.0, Some(OWED.0)));
 }
 
 #[tokio::test]
@@ -109,11 +113,11 @@ async fn stopping_and_enabling() {
     assert!(record(&store, b).await.enabled);
 
     let enable = |reset| JobWrite::Enable { id: a, reset };
-    write(&store, vec![enable(StateReset { immediate: true, run_count: false })]).await;
+    write(&store, vec![enable(StateReset { decided: RESET, immediate: Some(OWED), run_count: false })]).await;
     let again = record(&store, a).await;
     assert_eq!((again.enabled, again.stop_reason, again.state.crash_streak), (true, None, 0));
-    assert_eq!((again.state.run_count, again.state.immediate_ms), (3, Some(NOW.0)));
-    write(&store, vec![enable(StateReset { immediate: false, run_count: true })]).await;
+    assert_eq!((again.state.run_count, again.state.immediate_ms), (3, Some(OWED.0)));
+    write(&store, vec![enable(StateReset { decided: RESET, immediate: None, run_count: true })]).await;
     let again = record(&store, a).await;
     assert_eq!((again.state.run_count, again.state.immediate_ms), (0, None));
 

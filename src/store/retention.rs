@@ -59,10 +59,11 @@ impl Store {
         Ok(ids.into_iter().map(JobId).collect())
     }
 
-    /// Gives freed pages back to the file system.
-    pub async fn shrink(&self) -> Result<()> {
+    /// Gives some of the freed pages back to the file system; answers whether there are more.
+    pub async fn shrink(&self) -> Result<bool> {
         sqlx::query(VACUUM_PAGES).execute(&self.write).await?;
-        Ok(())
+        let left: i64 = sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&self.write).await?;
+        Ok(left > 0)
     }
 
     async fn prune(&self, mut which: QueryBuilder<Sqlite>, enough: i64) -> Result<Pruned> {

@@ -70,14 +70,14 @@ async fn the_oldest_of_all_go_in_batches() {
         (0..1_100).map(|n| ended(if n % 2 == 0 { &job } else { &other }, NOW, n)).collect();
     opens[0].outcome = Outcome::Running;
     commit_opens(&store, opens).await;
-    assert_eq!(store.prune_oldest().await.unwrap(), Pruned { rows: 500, more: true });
+    assert_eq!(store.prune_oldest(i64::MAX).await.unwrap(), Pruned { rows: 500, more: true });
     books_balance(&store).await;
     let first = RunId::first_at(NOW).0;
     assert_eq!(left(&store, &job).await[..2], [first, first + 502]);
     assert_eq!(left(&store, &other).await[0], first + 501);
-    assert_eq!(store.prune_oldest().await.unwrap(), Pruned { rows: 500, more: true });
-    assert_eq!(store.prune_oldest().await.unwrap(), Pruned { rows: 99, more: false });
-    assert_eq!(store.prune_oldest().await.unwrap(), NOTHING);
+    assert_eq!(store.prune_oldest(i64::MAX).await.unwrap(), Pruned { rows: 500, more: true });
+    assert_eq!(store.prune_oldest(i64::MAX).await.unwrap(), Pruned { rows: 99, more: false });
+    assert_eq!(store.prune_oldest(i64::MAX).await.unwrap(), NOTHING);
     assert_eq!((left(&store, &job).await, left(&store, &other).await), (vec![first], vec![]));
     books_balance(&store).await;
 }
@@ -114,16 +114,14 @@ async fn much_output_is_deleted_bit_by_bit_and_its_space_given_back() {
     let pruned = store.prune_job(job.id, 1).await.unwrap();
     assert_eq!(pruned, Pruned { rows: 8, more: true }, "about 8 MiB in one transaction");
     books_balance(&store).await;
-    store.shrink().await.unwrap();
+    while store.shrink().await.unwrap() {}
     store.close().await;
     let smaller = std::fs::metadata(&path).unwrap().len();
     assert!(full - smaller > 7 << 20, "{full} bytes, then {smaller}");
 
     let store = Store::open(&path).await.unwrap();
-    while store.prune_oldest().await.unwrap().more {
-        store.shrink().await.unwrap();
-    }
-    store.shrink().await.unwrap();
+    while store.prune_oldest(i64::MAX).await.unwrap().more {}
+    while store.shrink().await.unwrap() {}
     books_balance(&store).await;
     assert_eq!(store.system().await.unwrap().log_bytes, 0);
     store.close().await;

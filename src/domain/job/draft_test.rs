@@ -228,6 +228,7 @@ fn all_errors_come_at_once_each_with_its_field_and_value() {
         misfire_policy: s("later"),
         misfire_window: Some(999_999),
         recovery: s("maybe"),
+        unread: Vec::new(),
     };
     let errors = draft.clone().check(Tz::UTC).expect_err("refused");
     let named: Vec<_> = errors.iter().map(|e| (e.field, e.value.clone())).collect();
