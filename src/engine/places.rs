@@ -233,6 +233,15 @@ impl Core {
         }
     }
 
+    /// Frees the place of a run that was claimed in vain.
+    pub fn give_back(&mut self, run: RunId) {
+        if let Some(in_flight) = self.in_flight.remove(&run) {
+            self.leave(in_flight.job);
+        } else if let Some(ticket) = self.waiting.remove(&run) {
+            self.unplace(run, ticket.job.id);
+        }
+    }
+
     /// Takes a waiting run out of the queue it stands in.
     pub fn unplace(&mut self, run: RunId, id: JobId) {
         let in_node_queue = self.node_queue.iter().position(|r| *r == run);

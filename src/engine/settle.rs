@@ -19,14 +19,11 @@ impl Core {
             self.carry_out(effect, *written, now, next);
         }
         turn.conclude(true);
-        let refused =
-            |t: &Ticket| committed.lost_races.contains(&t.run) || committed.over_limit.contains(&t.run);
-        let (refused, starts): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut turn.starts).into_iter().partition(refused);
-        for ticket in refused {
-            tracing::warn!(run = %ticket.run, job = %ticket.job.id, "the fire was claimed elsewhere or is over the limit");
-            self.in_flight.remove(&ticket.run);
-            self.leave(ticket.job.id);
+        let mut starts = std::mem::take(&mut turn.starts);
+        for run in committed.lost_races.iter().chain(&committed.over_limit) {
+            tracing::warn!(%run, "the fire was claimed elsewhere or is over the limit");
+            starts.retain(|ticket| ticket.run != *run);
+            self.give_back(*run);
         }
         starts
     }

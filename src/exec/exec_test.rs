@@ -7,6 +7,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
+/// Far less than the children of these tests live, far more than a busy machine takes.
+pub const SOON: Duration = Duration::from_secs(60);
+
 /// For the bounds that are promised in real time.
 pub fn stopwatch() -> std::time::Instant {
     #[expect(clippy::disallowed_methods, reason = "how long a kill took is what these tests measure")]

@@ -116,6 +116,29 @@ fn the_environment_of_a_command_has_no_secret_of_the_server() {
     assert!(out.contains("TJ_EXEC_ID=") && !out.contains("hunter2"), "{out}");
 }
 
+#[test]
+fn hangup_reads_the_settings_again_whole_or_not_at_all() {
+    let program = Program::start();
+    let from_elsewhere = |p: &Program| p.get_with_host("/health", "jobs.example.com")["status"] == "ok";
+    assert!(!from_elsewhere(&program));
+    let file = program.folder().join("config.toml");
+    fs::write(
+        &file,
+        "[server]\nallowed_hosts = \"jobs.example.com\"\nport = 1\n[jobs]\nmax_concurrent = 0\n",
+    )
+    .unwrap();
+    program.signal("HUP");
+    program.until(|p| p.said().contains("config.toml:5): use a whole number from 1 to 10000"));
+    assert!(!from_elsewhere(&program), "one bad value and nothing changes");
+    fs::write(&file, "[server]\nallowed_hosts = \"jobs.example.com\"\n[log]\nlevel = \"debug\"\ndays = 7\n")
+        .unwrap();
+    program.signal("HUP");
+    program.until(from_elsewhere);
+    program.until(|p| {
+        p.said().contains(r#"changed=["server.allowed_hosts", "log.level"] needs_restart=["log.days"]"#)
+    });
+}
+
 /// What the README shows is what happens: its curl commands are run as written, on another port.
 #[test]
 fn the_readme_examples_print_what_the_readme_says() {

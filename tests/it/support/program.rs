@@ -6,10 +6,10 @@
 )]
 
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -45,6 +45,7 @@ pub struct Program {
     port: u16,
     folder: Arc<tempfile::TempDir>,
     env: Vec<(String, String)>,
+    log: Arc<Mutex<String>>,
 }
 
 impl Program {
@@ -75,8 +76,14 @@ impl Program {
             }
             said += &line;
         };
-        std::thread::spawn(move || drop(lines.read_to_end(&mut Vec::new())));
-        Self { child, port, folder, env }
+        let log = Arc::new(Mutex::new(said));
+        let heard = log.clone();
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                *heard.lock().unwrap() += &(line + "\n");
+            }
+        });
+        Self { child, port, folder, env, log }
     }
 
     pub fn start_again(mut self) -> Self {
@@ -125,20 +132,26 @@ impl Program {
         String::from_utf8(out.stdout).unwrap()
     }
 
+    /// What it has logged on its terminal.
+    pub fn said(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
     pub fn get(&self, path: &str) -> Value {
-        self.curl(path, None)
+        self.curl(path, &[])
+    }
+
+    pub fn get_with_host(&self, path: &str, host: &str) -> Value {
+        self.curl(path, &["-H", &format!("Host: {host}")])
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Value {
-        self.curl(path, Some(body))
+        self.curl(path, &["-H", "Content-Type: application/json", "-d", &body.to_string()])
     }
 
-    fn curl(&self, path: &str, body: Option<&Value>) -> Value {
+    fn curl(&self, path: &str, more: &[&str]) -> Value {
         let mut curl = Command::new("curl");
-        curl.args(["-s", "-m", "20", &format!("http://127.0.0.1:{}{path}", self.port)]);
-        if let Some(body) = body {
-            curl.args(["-H", "Content-Type: application/json", "-d", &body.to_string()]);
-        }
+        curl.args(["-s", "-m", "20", &format!("http://127.0.0.1:{}{path}", self.port)]).args(more);
         let out = curl.output().unwrap();
         serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{path}: {e}"))
     }
