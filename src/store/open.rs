@@ -58,7 +58,7 @@ impl Store {
             .foreign_keys(false);
         // Connections are never closed for being idle or old: reopening costs more than keeping.
         let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
-        let write: SqlitePool = pool().max_connections(1).connect_with(options.clone()).await?;
+        let write: SqlitePool = pool().max_connections(1).connect_with(options).await?;
         if std::fs::metadata(path).is_ok_and(|m| m.len() <= CHECK_MAX_BYTES) {
             let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&write).await?;
             if verdict != "ok" {
@@ -68,7 +68,10 @@ impl Store {
         MIGRATIONS.run(&write).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
         // A write that changes nothing: a file that cannot be written is found now, not at the first fire.
         sqlx::query("UPDATE tj_system SET id = id").execute(&write).await?;
-        let read = pool().max_connections(READERS).connect_with(options).await?;
+        // Readers set nothing that would need the write lock, and are all there from the start: while
+        // somebody holds that lock, people can still look.
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(busy);
+        let read = pool().min_connections(READERS).max_connections(READERS).connect_with(options).await?;
         Ok(Self { read, write, path: PathBuf::from(path) })
     }
 }
