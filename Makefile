@@ -10,9 +10,9 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 start: ## Build and run the server on 0.0.0.0:8000 with SQLite in ./data
-	$(CARGO) run --release --locked --quiet -- start
+	$(CARGO) run --profile quick --locked -- start
 
-build: ## Build the release binary, target/release/timerjobs
+build: ## Build the fully optimised binary, target/release/timerjobs
 	$(CARGO) build --release --locked
 
 test: ## Run every test

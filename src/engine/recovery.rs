@@ -1,6 +1,7 @@
 //! Coming back: after a dead server (its open runs are decided, its children killed) and after a
 //! database failure (memory is rebuilt from what was really committed).
 
+use super::Stop;
 use super::commands::Command;
 use super::core::{Core, Effect, Ticket, Turn};
 use super::ticker::Ticker;
@@ -13,10 +14,14 @@ use crate::store::{JobState, JobWrite, OpenRun, Result, Store, System};
 use chrono_tz::Tz;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A job in flight at this many crashes in a row is paused (semantics 9).
 const CRASHES_MAX: i64 = 3;
+/// Between two looks at a database that is away.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// Jobs read from the database at a time.
 const PAGE: i64 = 5_000;
 
@@ -64,31 +69,55 @@ impl Ticker {
         Ok(())
     }
 
-    /// After a failed commit: waits for the database, then rebuilds memory from it. Requests that
-    /// come meanwhile are refused, ends of runs are kept.
-    pub(super) async fn resync(&mut self, turn: Turn) {
-        let mut pause = std::time::Duration::from_millis(50);
+    /// After a failed commit: waits for the database, then rebuilds memory from it. Requests are
+    /// refused meanwhile, ends of runs are kept. A server that is told to stop does not wait.
+    pub(super) async fn resync(&mut self, mut turn: Turn) {
+        self.next.batch.closes.append(&mut turn.batch.closes);
+        self.next.events.append(&mut turn.events);
+        for (write, effect) in turn.take_clean_ups() {
+            self.next.write(write, effect);
+        }
+        turn.conclude(false);
         let claimed: Vec<RunId> = turn.batch.opens.iter().map(|run| run.id).collect();
-        let (system, jobs, existing) = loop {
+        let mut pause = FIRST_PAUSE;
+        loop {
             match read_back(&self.store, self.core.zone, &claimed).await {
-                Ok(read) => break read,
+                Ok((system, jobs, existing)) => {
+                    return self.core.rebuild(turn, jobs, &existing, system.clock_epoch, &mut self.next);
+                }
                 Err(e) => tracing::error!(error = %super::chain(&e), "the database is still away"),
             }
-            let wait = tokio::time::sleep(pause);
-            pause = (pause * 2).min(std::time::Duration::from_secs(2));
-            tokio::pin!(wait);
-            loop {
-                tokio::select! {
-                    () = &mut wait => break,
-                    command = self.inbox.recv() => match command {
-                        Some(kept @ (Command::Finished(_) | Command::Child { .. })) => self.backlog.push_back(kept),
-                        Some(other) => other.refuse(super::Error::Unavailable),
-                        None => break,
+            let stopping = *self.stop.borrow() > Stop::No;
+            self.refuse_for(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+            if stopping {
+                return self.core.abandon(turn);
+            }
+        }
+    }
+
+    /// Refuses requests for so long, or until the server is told to stop.
+    async fn refuse_for(&mut self, pause: Duration) {
+        let stopping = *self.stop.borrow() > Stop::No;
+        let wait = tokio::time::sleep(pause);
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                () = &mut wait => return,
+                changed = self.stop.changed(), if !stopping => {
+                    // The last sender is gone only when the process ends.
+                    changed.ok();
+                    return;
+                }
+                command = self.inbox.recv() => match command {
+                    Some(kept @ (Command::Finished(_) | Command::Child { .. } | Command::Configure(_))) => {
+                        self.backlog.push_back(kept);
                     }
+                    Some(other) => other.refuse(super::Error::Unavailable),
+                    None => return,
                 }
             }
-        };
-        self.core.rebuild(turn, jobs, &existing, system.clock_epoch, &mut self.next);
+        }
     }
 }
 
@@ -161,8 +190,7 @@ impl Core {
     }
 
     /// Rebuilds jobs and counters after a failed commit. Of the turn's claims those that exist after
-    /// all (only the answer was lost) go on; the rest never happened. What is still to be recorded
-    /// (ends of runs, clean-ups) goes into `next`.
+    /// all (only the answer was lost) go on; the rest never happened.
     fn rebuild(
         &mut self,
         mut turn: Turn,
@@ -171,12 +199,6 @@ impl Core {
         clock_epoch: i64,
         next: &mut Turn,
     ) {
-        next.batch.closes.append(&mut turn.batch.closes);
-        next.events.append(&mut turn.events);
-        for (write, effect) in turn.take_clean_ups() {
-            next.write(write, effect);
-        }
-        turn.conclude(false);
         let claimed: HashSet<RunId> = turn.batch.opens.iter().map(|run| run.id).collect();
         let happened = |run: &RunId| !claimed.contains(run) || existing.contains(run);
         for ticket in turn.starts.drain(..) {
@@ -201,6 +223,14 @@ impl Core {
         {
             self.clock_epoch = clock_epoch;
             self.carry_jump(jump, before, after, next);
+        }
+    }
+
+    /// Gives a failed turn's claims up: we are stopping, and nothing of it has started. Should its
+    /// commit have gone through after all, the next start finds the open rows and decides them.
+    fn abandon(&mut self, turn: Turn) {
+        for ticket in turn.starts {
+            self.in_flight.remove(&ticket.run);
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Ticker {
     runner: Arc<runner::Runner>,
     events: broadcast::Sender<Event>,
     health: Health,
-    stop: watch::Receiver<Stop>,
+    pub stop: watch::Receiver<Stop>,
     shutdown_grace: Duration,
     kill_grace: Duration,
     /// For the retention task.
@@ -174,37 +174,40 @@ impl Ticker {
     /// (semantics 10).
     async fn shut_down(&mut self) {
         self.core.stopping = true;
-        let mut next = std::mem::take(&mut self.next);
-        next.batch.now = self.clock.now();
-        self.core.cancel_waiting(None, Reason::Shutdown, &mut next);
-        self.next = next;
-        tracing::info!(runs = self.core.in_flight.len(), "shutting down");
-        let (mut hurried, grace) = (self.stop.clone(), self.shutdown_grace);
-        tokio::select! {
-            () = self.drain() => return,
-            _ = hurried.wait_for(|stop| *stop == Stop::AtOnce) => {}
-            () = tokio::time::sleep(grace) => {}
-        }
         self.next.batch.now = self.clock.now();
-        let mut next = std::mem::take(&mut self.next);
-        self.core.cancel(None, Reason::Shutdown, &mut next);
-        self.next = next;
-        let last = self.kill_grace + LAST_WORD;
-        if tokio::time::timeout(last, self.drain()).await.is_err() {
+        self.core.cancel_waiting(None, Reason::Shutdown, &mut self.next);
+        tracing::info!(runs = self.core.in_flight.len(), "shutting down");
+        let (mut stop, grace) = (self.stop.clone(), self.shutdown_grace);
+        let enough = async move {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop == Stop::AtOnce) => {}
+                () = tokio::time::sleep(grace) => {}
+            }
+        };
+        if self.drain(enough).await {
+            return;
+        }
+        self.core.cancel(None, Reason::Shutdown, &mut self.next);
+        if !self.drain(tokio::time::sleep(self.kill_grace + LAST_WORD)).await {
             self.close_all().await;
         }
     }
 
-    /// Takes the ends of runs until none is in flight.
-    async fn drain(&mut self) {
+    /// Takes the ends of runs until none is in flight and all is written; or until it is `enough`,
+    /// and then answers false. A turn is never cut short: what it holds would be lost.
+    async fn drain(&mut self, enough: impl Future<Output = ()>) -> bool {
+        tokio::pin!(enough);
         self.turn(Vec::new()).await;
-        while !self.core.in_flight.is_empty() {
+        while !self.core.in_flight.is_empty() || !self.next.is_empty() {
             let idle = self.backlog.is_empty() && self.next.is_empty();
-            let commands = next_commands(&mut self.inbox, idle).await;
+            let commands = tokio::select! {
+                biased;
+                () = &mut enough => return false,
+                commands = next_commands(&mut self.inbox, idle) => commands,
+            };
             self.turn(commands).await;
         }
-        // The answers of the last turn may have left something to write.
-        self.turn(Vec::new()).await;
+        true
     }
 
     /// Runs that do not even answer the KILL of their processes: the record says so.

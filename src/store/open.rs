@@ -13,7 +13,7 @@ use std::time::Duration;
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a writer waits for a lock that another process holds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Above this size the whole-file check at start would take seconds.
 const CHECK_MAX_BYTES: u64 = 64 << 20;
 const READERS: u32 = 4;

@@ -28,7 +28,7 @@ async fn every_connection_is_durable() {
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await.unwrap();
         let sync: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(pool).await.unwrap();
         let busy: i64 = sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(pool).await.unwrap();
-        assert_eq!((mode.as_str(), sync, busy), ("wal", 2, 5_000), "WAL, FULL, 5 s");
+        assert_eq!((mode.as_str(), sync, busy), ("wal", 2, 2_000), "WAL, FULL, 2 s");
     }
     let vacuum: i64 = sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&store.write).await.unwrap();
     assert_eq!(vacuum, 2, "incremental: space can be given back");

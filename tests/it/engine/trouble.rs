@@ -57,6 +57,25 @@ async fn the_end_of_a_run_is_recorded_when_the_database_is_back() {
 }
 
 #[tokio::test]
+async fn a_server_whose_database_is_away_still_stops() {
+    let settings = [("JOBS_SHUTDOWN_GRACE", "1"), ("JOBS_KILL_GRACE", "0")];
+    let mut app = TestApp::with(&settings).await;
+    let gate = super::Gate::new(&app, "gate");
+    let id = app.add(super::gated(&gate, json!({"cron_expr": "0 * * * * *", "allow_mode": 1}))).await;
+    app.post("/jobs/run", json!({"id": id})).await;
+    app.started(id).await;
+    let blocker = lock(&app).await;
+    gate.open();
+    app.until(async |app| app.status("/health").await == 503).await;
+    app.tell(timerjobs::app::Stop::Gently);
+    let stopped = app.served().await;
+    blocker.close().await.unwrap();
+    let app = stopped.start_again().await;
+    app.settled().await;
+    assert_eq!(column(&app.runs(id).await, "outcome"), ["lost"], "its end could not be written");
+}
+
+#[tokio::test]
 async fn check_job_takes_in_what_was_changed_behind_our_back() {
     let app = TestApp::start().await;
     let kept = app.add(json!({"name": "kept"})).await;
