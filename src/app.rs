@@ -21,8 +21,8 @@ use tokio::task::JoinHandle;
 
 pub use crate::engine::Stop;
 
-/// How long open requests get after the last run has ended.
-const REQUESTS_GRACE: Duration = Duration::from_secs(2);
+/// How long open requests, and then open connections to the database, get after the last run.
+const REQUESTS_GRACE: Duration = Duration::from_secs(1);
 
 /// A server that is ready to listen.
 #[derive(Debug)]
@@ -32,14 +32,17 @@ pub struct App {
     engine_task: JoinHandle<()>,
     store: Store,
     config: Config,
+    listener: TcpListener,
     /// Held as long as we live: one server a data folder.
     _lock: File,
 }
 
 impl App {
-    /// Opens the data, settles what a dead server left, and starts to fire.
+    /// Takes the port, opens the data, settles what a dead server left, and starts to fire: in this
+    /// order, so that a server that cannot serve starts no run.
     pub async fn build(config: Config, clock: Clock, stop: watch::Receiver<Stop>) -> anyhow::Result<Self> {
         let lock = lock_data_dir(&config.data_dir)?;
+        let listener = bind(&config).await?;
         let DatabaseUrl::Sqlite(path) = &config.database;
         let store = Store::open(path).await?;
         let exec = Executor::new(Settings::default()).context("the HTTP client cannot be set up")?;
@@ -47,23 +50,12 @@ impl App {
             Parts { store: store.clone(), exec, clock, zone: config.zone, jobs: config.jobs.clone(), stop };
         let (engine, engine_task) = Engine::start(parts).await.context("the stored jobs cannot be read")?;
         let api = Arc::new(Api::new(engine.clone(), &config));
-        Ok(Self { api, engine, engine_task, store, config, _lock: lock })
-    }
-
-    /// Takes the port that the settings name.
-    pub async fn bind(&self) -> anyhow::Result<TcpListener> {
-        let Config { host, port, .. } = &self.config;
-        let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        TcpListener::bind(&address).await.with_context(|| {
-            format!(
-                "{address} cannot be listened on; if another program has the port, choose one with --port"
-            )
-        })
+        Ok(Self { api, engine, engine_task, store, config, listener, _lock: lock })
     }
 
     /// Says where the server is, for people.
-    pub fn announce(&self, listener: &TcpListener) {
-        let port = listener.local_addr().map_or(self.config.port, |a| a.port());
+    pub fn announce(&self) {
+        let port = self.port();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             listen = %format!("{}:{port}", self.config.host),
@@ -82,6 +74,11 @@ impl App {
         }
     }
 
+    /// The port we listen on.
+    pub fn port(&self) -> u16 {
+        self.listener.local_addr().map_or(self.config.port, |address| address.port())
+    }
+
     /// The way to change settings while the server runs.
     pub fn reloader(&self) -> Reloader {
         Reloader {
@@ -97,19 +94,22 @@ impl App {
     }
 
     /// Serves until the engine has been told to stop and every run has ended.
-    pub async fn serve(self, listener: TcpListener) -> anyhow::Result<()> {
-        let port = listener.local_addr()?.port();
+    pub async fn serve(self) -> anyhow::Result<()> {
+        let port = self.port();
         let (closing, mut closed) = watch::channel(false);
         let router = api::router(self.api.clone(), port).into_make_service_with_connect_info::<SocketAddr>();
-        let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let server = axum::serve(self.listener, router).with_graceful_shutdown(async move {
             closed.wait_for(|closed| *closed).await.ok();
         });
         let mut server = tokio::spawn(server.into_future());
         // The console stays up while runs end, so that people see what we wait for.
         let ended = self.engine_task.await;
         closing.send_replace(true);
-        tokio::time::timeout(REQUESTS_GRACE, &mut server).await.ok();
-        self.store.close().await;
+        if tokio::time::timeout(REQUESTS_GRACE, &mut server).await.is_err() {
+            server.abort();
+        }
+        // A reader that is stuck in a long query must not keep us; what is committed is on disk.
+        tokio::time::timeout(REQUESTS_GRACE, self.store.close()).await.ok();
         tracing::info!("stopped");
         ended.context("the engine broke down")
     }
@@ -159,6 +159,15 @@ pub fn stop_on_signals(tell: watch::Sender<Stop>) -> anyhow::Result<()> {
         std::future::pending::<()>().await;
     });
     Ok(())
+}
+
+/// Takes the port that the settings name.
+async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
+    let Config { host, port, .. } = config;
+    let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    TcpListener::bind(&address).await.with_context(|| {
+        format!("{address} cannot be listened on; if another program has the port, choose one with --port")
+    })
 }
 
 fn lock_data_dir(folder: &Path) -> anyhow::Result<File> {

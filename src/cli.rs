@@ -81,9 +81,8 @@ fn start(args: StartArgs) -> anyhow::Result<()> {
                 reload(&flags, &reloader, &log).await;
             }
         });
-        let listener = app.bind().await?;
-        app.announce(&listener);
-        app.serve(listener).await
+        app.announce();
+        app.serve().await
     })
 }
 

@@ -3,7 +3,7 @@
 CREATE TABLE tj_system (
     id           INTEGER PRIMARY KEY CHECK (id = 1),
     instance     TEXT    NOT NULL, -- marks our child processes
-    clock_epoch  INTEGER NOT NULL, -- how often the wall clock was set back
+    clock_epoch  INTEGER NOT NULL, -- how often the wall clock jumped
     last_seen_ms INTEGER NOT NULL, -- the wall clock at the last write
     log_bytes    INTEGER NOT NULL  -- sum of tj_runs.bytes
 );

@@ -91,8 +91,9 @@ pub(super) async fn stop_all(api: Arc<Api>, _call: Call) -> Answer {
 
 pub(super) async fn add_and_run(api: Arc<Api>, call: Call) -> Answer {
     let removal = Removal { task: call.flag("remove_task"), log: call.flag("remove_log") };
-    answer(api.engine.add_and_run(draft(&call), removal).await, |(id, triggered)| {
-        let data = json!({"job_id": id.0, "exec_id": triggered.run.to_string()});
+    answer(api.engine.add_and_run(draft(&call), removal).await, |added| {
+        let exec_id = added.triggered.map(|t| t.run.to_string());
+        let data = json!({"job_id": added.id.0, "exec_id": exec_id});
         Answer::ok("任务创建成功并已触发", "job created and triggered", data)
     })
 }

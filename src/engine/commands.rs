@@ -1,7 +1,7 @@
 //! What can be asked of the engine's task, and what each request does to the turn it falls into.
 
 use super::core::{Core, Effect, Entry, Turn};
-use super::{Error, Reconciled, Triggered};
+use super::{Added, Error, Reconciled, Triggered};
 use crate::config::JobsConfig;
 use crate::domain::job::{Job, JobDraft, JobId, JobSpec, Overlap, Removal};
 use crate::domain::run::{Reason, Report, RunId, Source};
@@ -15,10 +15,12 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 #[derive(Debug)]
 pub(super) enum Command {
+    /// With `run` it also runs once now.
     Add {
         spec: Box<JobSpec>,
         removal: Removal,
-        reply: Reply<JobId>,
+        run: bool,
+        reply: Reply<Added>,
     },
     Edit {
         id: JobId,
@@ -31,7 +33,6 @@ pub(super) enum Command {
     },
     Run {
         id: JobId,
-        source: Source,
         reply: Reply<Triggered>,
     },
     RunAll {
@@ -74,15 +75,24 @@ pub(super) struct Finished {
     pub reason: Option<Reason>,
 }
 
+/// The definitions that a request changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Changes {
+    None,
+    One(JobId),
+    All,
+}
+
 impl Command {
-    /// The job whose definition this changes: such a request waits when the turn already changes it.
-    pub fn changes(&self) -> Option<JobId> {
+    /// Which definitions this changes: such a request waits when the turn already changes them.
+    pub fn changes(&self) -> Changes {
         match self {
             Self::Edit { id, .. }
             | Self::Delete { id, .. }
             | Self::Stop { id, .. }
-            | Self::Restart { id, .. } => Some(*id),
-            _ => None,
+            | Self::Restart { id, .. } => Changes::One(*id),
+            Self::StopAll { .. } => Changes::All,
+            _ => Changes::None,
         }
     }
 
@@ -105,6 +115,10 @@ impl Command {
 impl Core {
     /// Lets one request take part in the turn.
     pub fn apply(&mut self, command: Command, turn: &mut Turn) {
+        // What was due before a job is changed is decided first: a change loses no fire.
+        if let Changes::One(id) = command.changes() {
+            self.decide_if_due(id, turn);
+        }
         match command {
             Command::Finished(finished) => self.finish(*finished, turn),
             Command::Child { run, attempt, child } => {
@@ -113,10 +127,10 @@ impl Core {
                 turn.batch.starts.push(RunStart { run, at, attempt, child });
             }
             other if self.stopping => other.refuse(Error::ShuttingDown),
-            Command::Add { spec, removal, reply } => {
+            Command::Add { spec, removal, run, reply } => {
                 let immediate = spec.enabled && spec.overlap == Overlap::Immediate;
                 let write = JobWrite::Insert { spec: spec.clone(), removal, immediate };
-                turn.write(write, Effect::Add { spec, removal, immediate, reply });
+                turn.write(write, Effect::Add { spec, removal, immediate, run, reply });
             }
             Command::Edit { id, draft, reply } => match self.edit(id, *draft, turn.batch.now) {
                 Ok((write, effect)) => turn.write(write, effect(reply)),
@@ -132,7 +146,7 @@ impl Core {
                     drop(reply.send(Err(Error::NoJob(id))));
                 }
             }
-            Command::Run { id, source, reply } => match self.trigger(id, source, turn) {
+            Command::Run { id, reply } => match self.trigger(id, Source::Manual, turn) {
                 Some(triggered) => turn.answer(reply, triggered),
                 None => drop(reply.send(Err(Error::NoJob(id)))),
             },
@@ -196,12 +210,17 @@ impl Core {
     }
 }
 
+/// A fire decided this close ahead of now was decided just now, before a small step of the clock;
+/// one further ahead belongs to an earlier clock epoch.
+const RESTART_GUARD_MS: i64 = 2_000;
+
 impl Entry {
-    /// Nothing from before `now` is owed any more, and what was decided stays so. The instant of an
-    /// owed run must be one that no fire had yet: a job may be restarted in the millisecond of one.
+    /// Nothing from before `now` is owed any more. The instant of an owed run must be one that no
+    /// fire had yet: a job may be restarted in the millisecond of one.
     fn reset(&self, now: UtcMs, immediate: bool, run_count: bool) -> StateReset {
-        let owed = if now > self.decided { now } else { UtcMs(self.decided.0 + 1) };
-        StateReset { decided: now.max(self.decided), immediate: immediate.then_some(owed), run_count }
+        let same_moment = (0..RESTART_GUARD_MS).contains(&self.decided.since(now));
+        let owed = if same_moment { UtcMs(self.decided.0 + 1) } else { now };
+        StateReset { decided: now, immediate: immediate.then_some(owed), run_count }
     }
 }
 

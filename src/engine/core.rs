@@ -3,8 +3,8 @@
 //!
 //! Counters move while a turn is composed; when its commit fails, `recovery` rebuilds them.
 
-use super::Error;
 use super::commands::Reply;
+use super::{Added, Error};
 use crate::clock::Reading;
 use crate::config::JobsConfig;
 use crate::domain::UtcMs;
@@ -79,7 +79,8 @@ pub(super) enum Effect {
         spec: Box<JobSpec>,
         removal: Removal,
         immediate: bool,
-        reply: Reply<JobId>,
+        run: bool,
+        reply: Reply<Added>,
     },
     Edit {
         id: JobId,
@@ -283,11 +284,10 @@ impl Core {
         }
         turn.jump = Some((jump, before, after));
         tracing::warn!(?jump, before = before.0, after = after.0, "the wall clock was set");
-        if after < before {
-            self.clock_epoch += 1;
-            turn.batch.clock_epoch = Some(self.clock_epoch);
-        }
-        let ids: Vec<JobId> = self.jobs.values().filter(|e| e.job.spec.enabled).map(|e| e.job.id).collect();
+        self.clock_epoch += 1;
+        turn.batch.clock_epoch = Some(self.clock_epoch);
+        // Stopped jobs too: one that is restarted must not wait for a time that was never right.
+        let ids: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in ids {
             let Some(entry) = self.jobs.get_mut(&id) else { continue };
             let (decided, missed) =
@@ -295,7 +295,7 @@ impl Core {
             entry.decided = decided;
             turn.batch.cursor(id).decided = Some(decided);
             let job = entry.job.clone();
-            if let Some(missed) = missed {
+            if let Some(missed) = missed.filter(|_| job.spec.enabled) {
                 self.record_missed(&job, &missed, None, turn);
             }
             self.schedule(id);
@@ -310,6 +310,14 @@ impl Core {
                 Some(&(at, id)) if at <= now && !self.stopping => self.decide(id, now, turn),
                 _ => return,
             }
+        }
+    }
+
+    /// Decides one job out of turn, if it is due.
+    pub fn decide_if_due(&mut self, id: JobId, turn: &mut Turn) {
+        let now = turn.batch.now;
+        if !self.stopping && self.jobs.get(&id).is_some_and(|e| e.next.is_some_and(|at| at <= now)) {
+            self.decide(id, now, turn);
         }
     }
 

@@ -64,6 +64,13 @@ pub struct Triggered {
     pub skipped: Option<Reason>,
 }
 
+/// A job that was added, and its run when one was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Added {
+    pub id: JobId,
+    pub triggered: Option<Triggered>,
+}
+
 /// What `reconcile` found different between memory and database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
@@ -147,16 +154,14 @@ impl Engine {
     /// Adds a job.
     pub async fn add(&self, draft: JobDraft) -> Result<JobId, Error> {
         let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
-        self.ask(|reply| Command::Add { spec, removal: Removal::default(), reply }).await
+        let removal = Removal::default();
+        Ok(self.ask(|reply| Command::Add { spec, removal, run: false, reply }).await?.id)
     }
 
     /// Adds a job and runs it once now; `removal` says what goes when that run has ended.
-    pub async fn add_and_run(&self, draft: JobDraft, removal: Removal) -> Result<(JobId, Triggered), Error> {
+    pub async fn add_and_run(&self, draft: JobDraft, removal: Removal) -> Result<Added, Error> {
         let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
-        let id = self.ask(|reply| Command::Add { spec, removal, reply }).await?;
-        let triggered =
-            self.ask(|reply| Command::Run { id, source: crate::domain::run::Source::Api, reply }).await?;
-        Ok((id, triggered))
+        self.ask(|reply| Command::Add { spec, removal, run: true, reply }).await
     }
 
     /// Lays the draft's fields over the job's. To state 2 it stops the job, as `stop` does.
@@ -171,7 +176,7 @@ impl Engine {
 
     /// Runs a job now, also a stopped one. It does not wait for the run.
     pub async fn run(&self, id: JobId) -> Result<Triggered, Error> {
-        self.ask(|reply| Command::Run { id, source: crate::domain::run::Source::Manual, reply }).await
+        self.ask(|reply| Command::Run { id, reply }).await
     }
 
     /// Runs every scheduled job once now; answers how many.

@@ -127,13 +127,18 @@ impl Core {
         let ticket = Ticket { run, job: job.clone(), source, scheduled_at, attempt: 1, cancel };
         let (outcome, reason) = self.place(ticket, verdict, turn);
         self.record(&job, run, None, source, outcome, reason, turn);
+        if reason.is_some() && source == Source::Api {
+            self.clean_up(run, &job, turn);
+        }
         Some(Triggered { run, skipped: reason })
     }
 
     /// Takes a run that a dead server left open back to work (semantics 2, `recovery: rerun`).
     pub fn rerun(&mut self, ticket: Ticket, turn: &mut Turn) {
         let (run, attempt) = (ticket.run, ticket.attempt);
-        if let (Outcome::Running, _) = self.place(ticket, Verdict::Start, turn) {
+        let at_work = self.jobs.get(&ticket.job.id).map_or(0, |entry| entry.running);
+        let verdict = if at_work < at_once(&ticket.job) { Verdict::Start } else { Verdict::Wait };
+        if let (Outcome::Running, _) = self.place(ticket, verdict, turn) {
             turn.batch.starts.push(RunStart { run, at: turn.batch.now, attempt, child: None });
         }
     }
@@ -164,13 +169,16 @@ impl Core {
             entry.crash_streak = 0;
             turn.batch.cursor(id).crash_streak = Some(0);
         }
-        if *source == Source::Api && job.removal != Removal::default() {
+        if *source == Source::Api {
             self.clean_up(*run, job, turn);
         }
     }
 
     /// `addAndRun` asked for the job or the run's record to go after the run.
     fn clean_up(&self, run: RunId, job: &Job, turn: &mut Turn) {
+        if job.removal == Removal::default() {
+            return;
+        }
         if job.removal.task {
             let write = JobWrite::Delete { id: job.id, with_runs: job.removal.log };
             turn.write(write, Effect::Delete { id: job.id, reply: None });
@@ -183,8 +191,7 @@ impl Core {
     pub fn leave(&mut self, id: JobId) {
         let Some(entry) = self.jobs.get_mut(&id) else { return };
         entry.running = entry.running.saturating_sub(1);
-        let at_once = if entry.job.spec.overlap == Overlap::Parallel { PARALLEL_MAX } else { 1 };
-        if entry.running < at_once
+        if entry.running < at_once(&entry.job)
             && let Some(run) = entry.queue.pop_front()
         {
             entry.running += 1;
@@ -218,6 +225,16 @@ impl Core {
         self.cancel_waiting(job, reason, turn);
     }
 
+    /// Cancels the runs of jobs that are no longer there.
+    pub fn cancel_orphans(&mut self, turn: &mut Turn) {
+        let at_work = self.in_flight.values().map(|f| f.job);
+        let waiting = self.waiting.values().map(|t| t.job.id);
+        let gone: HashSet<JobId> = at_work.chain(waiting).filter(|id| !self.jobs.contains_key(id)).collect();
+        for id in gone {
+            self.cancel(Some(id), Reason::Deleted, turn);
+        }
+    }
+
     pub fn cancel_waiting(&mut self, job: Option<JobId>, reason: Reason, turn: &mut Turn) {
         let of_job = |id: JobId| job.is_none_or(|job| job == id);
         let mut runs: Vec<RunId> =
@@ -238,7 +255,13 @@ impl Core {
         if let Some(in_flight) = self.in_flight.remove(&run) {
             self.leave(in_flight.job);
         } else if let Some(ticket) = self.waiting.remove(&run) {
-            self.unplace(run, ticket.job.id);
+            let id = ticket.job.id;
+            if let Some(at) = self.node_queue.iter().position(|r| *r == run) {
+                self.node_queue.remove(at);
+                self.leave(id);
+            } else if let Some(entry) = self.jobs.get_mut(&id) {
+                entry.queue.retain(|r| *r != run);
+            }
         }
     }
 
@@ -289,4 +312,9 @@ impl Core {
             }
         }
     }
+}
+
+/// How many runs of the job may be at work together.
+fn at_once(job: &Job) -> usize {
+    if job.spec.overlap == Overlap::Parallel { PARALLEL_MAX } else { 1 }
 }

@@ -6,6 +6,7 @@ use super::commands::Command;
 use super::core::{Core, Effect, Ticket, Turn};
 use super::ticker::Ticker;
 use crate::domain::UtcMs;
+use crate::domain::event::Event;
 use crate::domain::job::{Job, JobId, Recovery, StopReason};
 use crate::domain::plan;
 use crate::domain::run::{Outcome, Reason, Report, RunId, Source};
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// A job in flight at this many crashes in a row is paused (semantics 9).
 const CRASHES_MAX: i64 = 3;
 /// Between two looks at a database that is away.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// Jobs read from the database at a time.
 const PAGE: i64 = 5_000;
@@ -73,23 +74,26 @@ impl Ticker {
     /// refused meanwhile, ends of runs are kept. A server that is told to stop does not wait.
     pub(super) async fn resync(&mut self, mut turn: Turn) {
         self.next.batch.closes.append(&mut turn.batch.closes);
-        self.next.events.append(&mut turn.events);
+        // What became of claims that never happened is told when they are decided again.
+        let closed: HashSet<RunId> = self.next.batch.closes.iter().map(|close| close.run).collect();
+        let of_close = |e: &Event| matches!(e, Event::RunEnded { run, .. } if closed.contains(run));
+        self.next.events.extend(std::mem::take(&mut turn.events).into_iter().filter(of_close));
         for (write, effect) in turn.take_clean_ups() {
             self.next.write(write, effect);
         }
         turn.conclude(false);
         let claimed: Vec<RunId> = turn.batch.opens.iter().map(|run| run.id).collect();
-        let mut pause = FIRST_PAUSE;
         loop {
+            // Also before the first look: a database that takes a small write may refuse the batch again.
+            let stopping = *self.stop.borrow() > Stop::No;
+            self.refuse_for(self.pause).await;
+            self.pause = (self.pause * 2).min(LAST_PAUSE);
             match read_back(&self.store, self.core.zone, &claimed).await {
                 Ok((system, jobs, existing)) => {
                     return self.core.rebuild(turn, jobs, &existing, system.clock_epoch, &mut self.next);
                 }
                 Err(e) => tracing::error!(error = %super::chain(&e), "the database is still away"),
             }
-            let stopping = *self.stop.borrow() > Stop::No;
-            self.refuse_for(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
             if stopping {
                 return self.core.abandon(turn);
             }
@@ -158,7 +162,11 @@ impl Core {
         let source = Source::parse(&open.source).unwrap_or(Source::Cron);
         let entry = self.jobs.get(&JobId(open.job_id)).filter(|e| e.crash_streak < CRASHES_MAX);
         match entry {
-            Some(entry) if entry.job.spec.recovery == Recovery::Rerun => {
+            // A job that was stopped a moment before the crash stays stopped.
+            Some(entry)
+                if entry.job.spec.recovery == Recovery::Rerun
+                    && (entry.job.spec.enabled || source != Source::Cron) =>
+            {
                 let ticket = Ticket {
                     run,
                     job: entry.job.clone(),
@@ -179,7 +187,7 @@ impl Core {
     fn close_lost(&mut self, run: RunId, id: JobId, source: Source, report: Report, turn: &mut Turn) {
         let close = crate::store::RunClose { run, end: turn.batch.now, reason: Some(Reason::Crash), report };
         turn.batch.closes.push(close);
-        turn.events.push(crate::domain::event::Event::RunEnded { run, job: id, outcome: Outcome::Lost });
+        turn.events.push(Event::RunEnded { run, job: id, outcome: Outcome::Lost });
         if let Some(job) = self.jobs.get(&id).map(|e| e.job.clone())
             && source == Source::Api
             && job.removal.task
@@ -218,9 +226,9 @@ impl Core {
             }
         }
         self.recount();
-        if let Some((jump, before, after)) =
-            turn.jump.filter(|_| clock_epoch < self.clock_epoch || turn.batch.clock_epoch.is_none())
-        {
+        next.batch.now = turn.batch.now;
+        self.cancel_orphans(next);
+        if let Some((jump, before, after)) = turn.jump.filter(|_| clock_epoch < self.clock_epoch) {
             self.clock_epoch = clock_epoch;
             self.carry_jump(jump, before, after, next);
         }

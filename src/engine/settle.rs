@@ -1,11 +1,11 @@
 //! What follows a commit: changed jobs are installed, requests answered, lost claims taken back.
 
 use super::core::{Core, Effect, Ticket, Turn};
-use super::{Error, Reconciled};
+use super::{Added, Error, Reconciled};
 use crate::domain::UtcMs;
 use crate::domain::event::Event;
 use crate::domain::job::{Job, JobDraft, JobId, JobSpec};
-use crate::domain::run::Reason;
+use crate::domain::run::{Reason, Source};
 use crate::store::{Committed, JobState, JobWritten, StateReset};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ impl Core {
     /// it (cancelled waiting runs) goes into `next`.
     pub fn settle(&mut self, turn: &mut Turn, committed: &Committed, next: &mut Turn) -> Vec<Ticket> {
         let now = turn.batch.now;
+        next.batch.now = now;
         for (effect, written) in std::mem::take(&mut turn.effects).into_iter().zip(&committed.jobs) {
             self.carry_out(effect, *written, now, next);
         }
@@ -32,7 +33,7 @@ impl Core {
         match (effect, written) {
             (Effect::Add { reply, .. }, JobWritten::NameTaken) => drop(reply.send(Err(Error::NameTaken))),
             (Effect::Edit { reply, .. }, JobWritten::NameTaken) => drop(reply.send(Err(Error::NameTaken))),
-            (Effect::Add { spec, removal, immediate, reply }, JobWritten::Done(id)) => {
+            (Effect::Add { spec, removal, immediate, run, reply }, JobWritten::Done(id)) => {
                 let state = JobState {
                     decided_ms: now.0,
                     immediate_ms: immediate.then_some(now.0),
@@ -41,7 +42,12 @@ impl Core {
                 let job = Job { id, spec: *spec, removal };
                 self.install(Arc::new(job), &state);
                 next.events.push(Event::JobChanged { job: id });
-                drop(reply.send(Ok(id)));
+                if run {
+                    let triggered = self.trigger(id, Source::Api, next);
+                    next.answer(reply, Added { id, triggered });
+                } else {
+                    drop(reply.send(Ok(Added { id, triggered: None })));
+                }
             }
             (Effect::Edit { id, spec, reset, reply }, _) => {
                 let stopping = !spec.enabled && self.jobs.get(&id).is_some_and(|e| e.job.spec.enabled);
@@ -108,8 +114,9 @@ impl Core {
         self.install(Arc::new(job), &state);
     }
 
-    /// Brings memory in line with what the database holds; runs in flight are not touched.
-    pub fn reconcile(&mut self, stored: Vec<(Job, JobState)>) -> Reconciled {
+    /// Brings memory in line with what the database holds. Runs in flight are not touched, unless their
+    /// job is gone.
+    pub fn reconcile(&mut self, stored: Vec<(Job, JobState)>, turn: &mut Turn) -> Reconciled {
         let mut found = Reconciled::default();
         let ids: HashSet<JobId> = stored.iter().map(|(job, _)| job.id).collect();
         let gone: Vec<JobId> = self.jobs.keys().filter(|id| !ids.contains(id)).copied().collect();
@@ -128,6 +135,7 @@ impl Core {
             }
             self.install(Arc::new(job), &state);
         }
+        self.cancel_orphans(turn);
         found
     }
 }

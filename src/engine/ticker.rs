@@ -2,14 +2,16 @@
 //! commit; act. Whatever comes in while a turn commits goes into the next one, which is the group
 //! commit.
 
-use super::commands::Command;
+use super::commands::{Changes, Command};
 use super::core::{Core, Turn};
+use super::recovery::FIRST_PAUSE;
 use super::{Engine, Error, Health, Parts, Stop, chain, recovery, runner};
 use crate::clock::Clock;
 use crate::config::{JobsConfig, Retention};
 use crate::domain::event::Event;
+use crate::domain::job::JobId;
 use crate::domain::run::{Outcome, Reason, Report};
-use crate::store::{Result, Store};
+use crate::store::{JobWrite, Result, Store};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +19,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 /// Requests taken into one turn.
 const COMMANDS_PER_TURN: usize = 1_024;
+/// About how many bytes of output one turn writes: a batch must stay far below what the database
+/// takes in one statement.
+const OUTPUT_PER_TURN: usize = 16 << 20;
 /// What a cancelled run has beyond its kill grace before its record is closed without it.
-const LAST_WORD: Duration = Duration::from_secs(3);
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 pub(super) struct Ticker {
     pub core: Core,
@@ -35,6 +40,8 @@ pub(super) struct Ticker {
     pub stop: watch::Receiver<Stop>,
     shutdown_grace: Duration,
     kill_grace: Duration,
+    /// How long to leave a failing database alone; grows until a commit succeeds.
+    pub pause: Duration,
     /// For the retention task.
     keep: watch::Sender<Retention>,
 }
@@ -72,6 +79,7 @@ impl Ticker {
             stop,
             shutdown_grace: jobs.shutdown_grace,
             kill_grace: jobs.kill_grace,
+            pause: FIRST_PAUSE,
             keep,
         };
         ticker.recover(&system).await?;
@@ -82,13 +90,15 @@ impl Ticker {
     pub async fn run(mut self) {
         loop {
             let idle = self.backlog.is_empty() && self.next.is_empty();
+            let full = self.backlog.len() >= COMMANDS_PER_TURN;
             let commands = tokio::select! {
                 biased;
                 stop = self.stop.wait_for(|stop| *stop > Stop::No) => {
                     drop(stop);
                     break;
                 }
-                commands = next_commands(&mut self.inbox, idle) => commands,
+                commands = next_commands(&mut self.inbox, idle), if !full => commands,
+                () = std::future::ready(()), if full => Vec::new(),
                 () = self.clock.wait_until(self.core.next_due()) => Vec::new(),
             };
             self.turn(commands).await;
@@ -109,17 +119,30 @@ impl Ticker {
         self.commit(turn).await;
     }
 
-    /// Lets the requests take part, a second change of the same job excepted: it waits a turn.
+    /// Lets the requests take part, a second change of the same job excepted: it waits a turn. So do
+    /// the ends of runs once the turn holds much output.
     async fn take_commands(&mut self, turn: &mut Turn) {
-        let mut changed = HashSet::new();
+        // Clean-ups are in the turn already.
+        let mut changed: HashSet<JobId> = turn.batch.jobs.iter().filter_map(JobWrite::job).collect();
+        let mut all_changed = false;
+        let mut bytes = 0;
         for command in std::mem::take(&mut self.backlog) {
-            if command.changes().is_some_and(|id| !changed.insert(id)) {
+            let waits = match command.changes() {
+                Changes::None => false,
+                Changes::One(id) => all_changed || !changed.insert(id),
+                Changes::All => std::mem::replace(&mut all_changed, true) || !changed.is_empty(),
+            };
+            let waits = waits || bytes > OUTPUT_PER_TURN;
+            if let Command::Finished(finished) = &command {
+                bytes += finished.report.stdout.len() + finished.report.stderr.len();
+            }
+            if waits {
                 self.backlog.push_back(command);
             } else if let Command::Configure(jobs) = command {
                 self.configure(&jobs);
             } else if let Command::Reconcile { reply } = command {
                 let stored = recovery::load_jobs(&self.store, self.core.zone).await;
-                let answer = stored.map(|stored| self.core.reconcile(stored)).map_err(Error::Store);
+                let answer = stored.map(|stored| self.core.reconcile(stored, turn)).map_err(Error::Store);
                 drop(reply.send(answer));
             } else {
                 self.core.apply(command, turn);
@@ -151,6 +174,7 @@ impl Ticker {
                 }
                 self.announce(&mut turn);
                 self.health.set(None);
+                self.pause = FIRST_PAUSE;
             }
             Err(e) => {
                 let cause = chain(&e);

@@ -89,6 +89,19 @@ pub enum JobWrite {
     DeleteRun { run: RunId },
 }
 
+impl JobWrite {
+    /// The one job that this changes.
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Update { id, .. }
+            | Self::Enable { id, .. }
+            | Self::Stop { id, .. }
+            | Self::Delete { id, .. } => Some(*id),
+            Self::Insert { .. } | Self::StopAll | Self::DeleteRun { .. } => None,
+        }
+    }
+}
+
 /// A job starts afresh: nothing up to `decided` is owed any more.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StateReset {

@@ -104,7 +104,9 @@ pub struct StateCounts {
     pub stopped: i64,
 }
 
-const RUNNING: &str = "EXISTS (SELECT 1 FROM tj_runs r WHERE r.job_id = j.id AND r.outcome = 'running')";
+/// The first condition is the partial index's own: without it SQLite reads every run of the job.
+const RUNNING: &str = "EXISTS (SELECT 1 FROM tj_runs r WHERE r.job_id = j.id \
+    AND r.outcome IN ('waiting', 'running') AND r.outcome = 'running')";
 
 const COLUMNS: &str = "SELECT j.id, j.name, j.descr, j.trigger_type, j.cron_expr, j.interval_seconds, j.timezone, \
     j.mode, j.command, j.enabled, j.allow_mode, j.max_run_count, j.misfire_policy, j.misfire_window, j.recovery, \
@@ -141,7 +143,8 @@ impl Store {
         let row = sqlx::query(
             "SELECT count(*) AS total, count(CASE WHEN enabled THEN 1 END) AS enabled, \
              (SELECT count(DISTINCT r.job_id) FROM tj_runs r JOIN tj_jobs k ON k.id = r.job_id \
-              WHERE r.outcome = 'running' AND k.enabled) AS running FROM tj_jobs",
+              WHERE r.outcome IN ('waiting', 'running') AND r.outcome = 'running' AND k.enabled) AS running \
+             FROM tj_jobs",
         )
         .fetch_one(&self.read)
         .await?;

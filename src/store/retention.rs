@@ -46,7 +46,7 @@ impl Store {
 
     /// Jobs with a run created since `since`.
     pub async fn jobs_run_since(&self, since: UtcMs) -> Result<Vec<JobId>> {
-        let sql = "SELECT DISTINCT job_id FROM tj_runs WHERE id >= ?";
+        let sql = "SELECT DISTINCT job_id FROM tj_runs NOT INDEXED WHERE id >= ?";
         let ids: Vec<i64> =
             sqlx::query_scalar(sql).bind(RunId::first_at(since).0).fetch_all(&self.read).await?;
         Ok(ids.into_iter().map(JobId).collect())
@@ -61,9 +61,15 @@ impl Store {
 
     /// Gives some of the freed pages back to the file system; answers whether there are more.
     pub async fn shrink(&self) -> Result<bool> {
+        let before = self.free_pages().await?;
         sqlx::query(VACUUM_PAGES).execute(&self.write).await?;
-        let left: i64 = sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&self.write).await?;
-        Ok(left > 0)
+        let left = self.free_pages().await?;
+        // A file that another program made may be set to keep its pages: then they do not grow fewer.
+        Ok(left > 0 && left < before)
+    }
+
+    async fn free_pages(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&self.write).await?)
     }
 
     async fn prune(&self, mut which: QueryBuilder<Sqlite>, enough: i64) -> Result<Pruned> {

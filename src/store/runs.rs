@@ -61,15 +61,28 @@ pub struct RunFilter {
 
 const COLUMNS: &str = "SELECT id, job_id, job_name, mode, command, source, outcome, reason, scheduled_ms, start_ms, \
     end_ms, attempt, missed_to_ms, missed_count, exit_code, error, result, http_method, http_status, http_url, \
-    func_name, func_args, func_result, stdout, stderr, http_resp FROM tj_runs";
+    func_name, func_args, func_result";
+
+/// What a job printed or was answered may be long: a page holds about so many characters of each of
+/// these columns, shared by its records, and cuts what is longer. One record alone is whole.
+const LONG_COLUMNS: [&str; 3] = ["stdout", "stderr", "http_resp"];
+const PAGE_CHARS: i64 = 16 << 20;
+const LONG_MIN: i64 = 16 << 10;
 
 impl Store {
-    /// A page of one job's runs; `page` counts from 1.
+    /// A page of one job's runs; `page` counts from 1. Long output is cut, see `LONG_COLUMNS`.
     pub async fn runs_page(&self, filter: &RunFilter, page: i64, size: i64) -> Result<Page<RunRecord>> {
         let mut count = QueryBuilder::new("SELECT count(*) FROM tj_runs");
         push_filter(&mut count, filter);
         let total: i64 = count.build_query_scalar().fetch_one(&self.read).await?;
         let mut sql = QueryBuilder::new(COLUMNS);
+        let most = (PAGE_CHARS / size.max(1)).max(LONG_MIN);
+        for name in LONG_COLUMNS {
+            sql.push(", CASE WHEN length(").push(name).push(") > ");
+            sql.push_bind(most).push(" THEN substr(").push(name).push(", 1, ").push_bind(most);
+            sql.push(") || '…' ELSE ").push(name).push(" END AS ").push(name);
+        }
+        sql.push(" FROM tj_runs");
         push_filter(&mut sql, filter);
         sql.push(if filter.newest_first { " ORDER BY id DESC" } else { " ORDER BY id" });
         sql.push(" LIMIT ").push_bind(size).push(" OFFSET ").push_bind((page - 1).saturating_mul(size));
@@ -78,7 +91,7 @@ impl Store {
 
     pub async fn run(&self, id: RunId) -> Result<Option<RunRecord>> {
         let mut sql = QueryBuilder::new(COLUMNS);
-        sql.push(" WHERE id = ").push_bind(id.0);
+        sql.push(", stdout, stderr, http_resp FROM tj_runs WHERE id = ").push_bind(id.0);
         Ok(sql.build_query_as().fetch_optional(&self.read).await?)
     }
 
@@ -90,8 +103,8 @@ impl Store {
 
     /// Every run that is waiting or running, oldest first.
     pub async fn open_runs(&self) -> Result<Vec<OpenRun>> {
-        let sql = "SELECT id, job_id, outcome, source, scheduled_ms, attempt, pid, pid_start FROM tj_runs \
-                   WHERE outcome IN ('waiting', 'running') ORDER BY id";
+        let sql = "SELECT id, job_id, outcome, source, scheduled_ms, attempt, pid, pid_start \
+                   FROM tj_runs INDEXED BY tj_runs_open WHERE outcome IN ('waiting', 'running') ORDER BY id";
         Ok(sqlx::query_as(sql).fetch_all(&self.read).await?)
     }
 

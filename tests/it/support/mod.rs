@@ -54,9 +54,8 @@ impl TestApp {
         let (stop, stopped) = watch::channel(Stop::No);
         let app = App::build(config, Clock::Settable(clock.clone()), stopped).await.unwrap();
         let events = app.events();
-        let listener = app.bind().await.unwrap();
-        let url = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
-        let served = tokio::spawn(app.serve(listener));
+        let url = format!("http://127.0.0.1:{}", app.port());
+        let served = tokio::spawn(app.serve());
         Self { clock, url, http: client(), events, stop, served, folder, settings }
     }
 
