@@ -108,6 +108,11 @@ pub struct StateCounts {
 const RUNNING: &str = "EXISTS (SELECT 1 FROM tj_runs r WHERE r.job_id = j.id \
     AND r.outcome IN ('waiting', 'running') AND r.outcome = 'running')";
 
+/// Jobs in all, scheduled, and scheduled with a run in flight.
+pub(super) const COUNTS: &str = "SELECT count(*) AS total, count(CASE WHEN enabled THEN 1 END) AS enabled, \
+    (SELECT count(DISTINCT r.job_id) FROM tj_runs r JOIN tj_jobs k ON k.id = r.job_id \
+     WHERE r.outcome IN ('waiting', 'running') AND r.outcome = 'running' AND k.enabled) AS running FROM tj_jobs";
+
 const COLUMNS: &str = "SELECT j.id, j.name, j.descr, j.trigger_type, j.cron_expr, j.interval_seconds, j.timezone, \
     j.mode, j.command, j.enabled, j.allow_mode, j.max_run_count, j.misfire_policy, j.misfire_window, j.recovery, \
     j.remove_task, j.remove_log, j.stop_reason, j.created_ms, j.updated_ms, s.decided_ms, s.run_count, \
@@ -120,9 +125,10 @@ impl Store {
         Ok(sql.build_query_as().fetch_optional(&self.read).await?)
     }
 
-    /// Every job with an id above `after`, in the order of ids, at most `limit`.
+    /// Every job with an id above `after`, in the order of ids, at most `limit`. Whether one is running
+    /// is not looked up: the engine, which asks, knows.
     pub async fn jobs_after(&self, after: JobId, limit: i64) -> Result<Vec<JobRecord>> {
-        let mut sql = select();
+        let mut sql = select_with("0");
         sql.push(" WHERE j.id > ").push_bind(after.0).push(" ORDER BY j.id LIMIT ").push_bind(limit);
         Ok(sql.build_query_as().fetch_all(&self.read).await?)
     }
@@ -140,23 +146,20 @@ impl Store {
     }
 
     pub async fn job_counts(&self) -> Result<StateCounts> {
-        let row = sqlx::query(
-            "SELECT count(*) AS total, count(CASE WHEN enabled THEN 1 END) AS enabled, \
-             (SELECT count(DISTINCT r.job_id) FROM tj_runs r JOIN tj_jobs k ON k.id = r.job_id \
-              WHERE r.outcome IN ('waiting', 'running') AND r.outcome = 'running' AND k.enabled) AS running \
-             FROM tj_jobs",
-        )
-        .fetch_one(&self.read)
-        .await?;
+        let row = sqlx::query(COUNTS).fetch_one(&self.read).await?;
         let (total, enabled, running): (i64, i64, i64) =
             (row.try_get("total")?, row.try_get("enabled")?, row.try_get("running")?);
         Ok(StateCounts { total, running, waiting: enabled - running, stopped: total - enabled })
     }
 }
 
-fn select() -> QueryBuilder<Sqlite> {
+pub(super) fn select() -> QueryBuilder<Sqlite> {
+    select_with(RUNNING)
+}
+
+fn select_with(running: &str) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(COLUMNS);
-    sql.push(RUNNING).push(" AS running FROM tj_jobs j JOIN tj_job_state s ON s.job_id = j.id");
+    sql.push(running).push(" AS running FROM tj_jobs j JOIN tj_job_state s ON s.job_id = j.id");
     sql
 }
 

@@ -307,3 +307,25 @@ async fn a_record_says_what_was_decided() {
     let want = [(&at_work, "running", 3), (&queued, "waiting", 5)];
     assert_eq!(open, want.map(|(r, outcome, at)| (r.id.0, job.id.0, outcome, NOW.0 + at)));
 }
+
+/// With five million runs stored, what lists jobs must not read them.
+#[tokio::test]
+async fn open_runs_are_found_by_their_own_index() {
+    let (store, _dir) = fresh().await;
+    for sql in [jobs::select().into_string(), runs::OPEN_RUNS.to_owned(), jobs::COUNTS.to_owned()] {
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+                .fetch_all(&store.read)
+                .await
+                .unwrap();
+        let steps: Vec<_> = plan
+            .into_iter()
+            .map(|row| row.3)
+            .filter(|step| step.contains(" r ") || step.contains("tj_runs"))
+            .collect();
+        assert!(
+            !steps.is_empty() && steps.iter().all(|step| step.contains("tj_runs_open")),
+            "{sql}: {steps:?}"
+        );
+    }
+}

@@ -128,3 +128,20 @@ async fn much_output_is_deleted_bit_by_bit_and_its_space_given_back() {
     let empty = std::fs::metadata(&path).unwrap().len();
     assert!(empty < 1 << 20, "{full} bytes, then {empty}");
 }
+
+#[tokio::test]
+async fn a_file_that_keeps_its_pages_does_not_keep_us_shrinking() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("older.db");
+    // Another program made this file: it has a table, and no auto_vacuum.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let older = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query("CREATE TABLE xiaohus_jobs (id INTEGER)").execute(&older).await.unwrap();
+    older.close().await;
+    let store = Store::open(&path).await.unwrap();
+    let job = add(&store, "a").await;
+    let opens: Vec<_> = (0..400).map(|n| ended(&job, NOW, n)).collect();
+    commit_opens(&store, opens).await;
+    store.prune_oldest(i64::MAX).await.unwrap();
+    assert!(!store.shrink().await.unwrap(), "there is nothing to be had");
+}

@@ -63,6 +63,9 @@ const COLUMNS: &str = "SELECT id, job_id, job_name, mode, command, source, outco
     end_ms, attempt, missed_to_ms, missed_count, exit_code, error, result, http_method, http_status, http_url, \
     func_name, func_args, func_result";
 
+pub(super) const OPEN_RUNS: &str = "SELECT id, job_id, outcome, source, scheduled_ms, attempt, pid, pid_start \
+    FROM tj_runs INDEXED BY tj_runs_open WHERE outcome IN ('waiting', 'running') ORDER BY id";
+
 /// What a job printed or was answered may be long: a page holds about so many characters of each of
 /// these columns, shared by its records, and cuts what is longer. One record alone is whole.
 const LONG_COLUMNS: [&str; 3] = ["stdout", "stderr", "http_resp"];
@@ -103,9 +106,7 @@ impl Store {
 
     /// Every run that is waiting or running, oldest first.
     pub async fn open_runs(&self) -> Result<Vec<OpenRun>> {
-        let sql = "SELECT id, job_id, outcome, source, scheduled_ms, attempt, pid, pid_start \
-                   FROM tj_runs INDEXED BY tj_runs_open WHERE outcome IN ('waiting', 'running') ORDER BY id";
-        Ok(sqlx::query_as(sql).fetch_all(&self.read).await?)
+        Ok(sqlx::query_as(OPEN_RUNS).fetch_all(&self.read).await?)
     }
 
     /// Which of these runs exist.

@@ -26,6 +26,22 @@ async fn runs_beyond_the_nodes_places_wait_and_then_are_skipped() {
 }
 
 #[tokio::test]
+async fn add_and_run_cleans_up_also_when_there_was_no_place() {
+    let mut app = TestApp::with(&[("JOBS_MAX_CONCURRENT", "1"), ("JOBS_MAX_WAITING", "0")]).await;
+    let gate = Gate::new(&app, "gate");
+    let busy = app.add(gated(&gate, json!({"cron_expr": "0 0 1 1 *"}))).await;
+    app.post("/jobs/run", json!({"id": busy})).await;
+    app.started(busy).await;
+    let job = json!({"name": "once", "cron_expr": "0 0 * * *", "mode": "func", "command": "Echo hi", "remove_task": true});
+    let answer = app.post("/jobs/addAndRun", job).await;
+    let id = answer["data"]["job_id"].as_i64().unwrap();
+    app.settled().await;
+    assert_eq!(app.get(&format!("/jobs/read?id={id}")).await["code"], 404);
+    assert_eq!(column(&app.runs(id).await, "outcome"), ["skipped"]);
+    gate.open();
+}
+
+#[tokio::test]
 async fn run_all_runs_every_scheduled_job_once() {
     let mut app = TestApp::with(&[("JOBS_MAX_CONCURRENT", "2")]).await;
     let mut ids = Vec::new();

@@ -130,6 +130,22 @@ async fn beyond_three_hours_it_is_a_correction_with_one_summary_row() {
 }
 
 #[tokio::test]
+async fn a_job_that_was_stopped_in_a_wrong_future_fires_again_after_the_correction() {
+    let mut app = TestApp::start().await;
+    app.clock.set_wall(timerjobs::UtcMs(START.0 + hours(24 * 365 * 4)));
+    let id = app.add(json!({"cron_expr": "0 * * * * *"})).await;
+    app.advance(60);
+    app.ended(id, 1).await;
+    app.post("/jobs/stop", json!({"id": id})).await;
+    app.clock.set_wall(START);
+    app.settled().await;
+    app.post("/jobs/restart", json!({"id": id})).await;
+    assert_eq!(app.job(id).await["next_run"], "2026-01-05T08:01:00.000Z");
+    app.advance(60);
+    assert_eq!(app.ended(id, 1).await, [Outcome::Success]);
+}
+
+#[tokio::test]
 async fn a_clock_set_back_while_the_server_was_down_repeats_no_fixed_time() {
     let mut app = TestApp::start().await;
     let fixed = app.add(json!({"name": "fixed", "cron_expr": "0 30 8 * * *"})).await;

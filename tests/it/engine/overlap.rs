@@ -103,6 +103,7 @@ async fn stop_cancels_what_runs_and_what_waits() {
     let runs = app.runs(id).await;
     assert_eq!(column(&runs, "status"), ["取消"; 3]);
     assert_eq!(column(&runs, "reason"), ["stopped"; 3]);
+    assert_eq!(column(&runs[1..], "end_time"), ["2026-01-05 08:00:02.000"; 2]);
     assert_eq!(app.job(id).await["state"], 2);
     app.advance(5);
     app.settled().await;

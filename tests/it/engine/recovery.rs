@@ -56,6 +56,29 @@ async fn with_rerun_the_same_run_starts_again() {
 }
 
 #[tokio::test]
+async fn reruns_of_a_queueing_job_still_run_one_after_the_other() {
+    let mut app = TestApp::start().await;
+    let out = app.folder().join("out");
+    // A start that finds another at work writes "overlap".
+    let command = format!(
+        "【command】mkdir '{0}.d' || echo overlap >> '{0}'; echo start >> '{0}'; rmdir '{0}.d'",
+        out.display()
+    );
+    let fields = json!({"allow_mode": 2, "recovery": "rerun", "mode": "command", "command": command});
+    let id = app.add(fields).await;
+    app.ended(id, 1).await;
+    for _ in 0..9 {
+        app.advance(60);
+        app.ended(id, 1).await;
+    }
+    let stopped = app.shut_down().await;
+    died_in_flight(&stopped).await;
+    let app = stopped.start_again().await;
+    app.until(async |app| app.runs(id).await.iter().all(|r| r["outcome"] == "success")).await;
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "start\n".repeat(20));
+}
+
+#[tokio::test]
 async fn three_crashes_in_a_row_pause_the_job() {
     let mut app = TestApp::start().await;
     let id = one_run(&mut app, json!({"recovery": "rerun"})).await;
