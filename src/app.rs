@@ -49,7 +49,9 @@ impl App {
         let parts =
             Parts { store: store.clone(), exec, clock, zone: config.zone, jobs: config.jobs.clone(), stop };
         let (engine, engine_task) = Engine::start(parts).await.context("the stored jobs cannot be read")?;
-        let api = Arc::new(Api::new(engine.clone(), &config));
+        let api = Arc::new(
+            Api::new(engine.clone(), &config).await.context("the stored address lists cannot be read")?,
+        );
         Ok(Self { api, engine, engine_task, store, config, listener, _lock: lock })
     }
 
@@ -136,7 +138,7 @@ impl Reloader {
     /// Puts the live settings of `new` in force.
     pub async fn apply(&self, new: Config) -> anyhow::Result<Reloaded> {
         self.engine.configure(new.jobs.clone()).await?;
-        self.api.configure(&new);
+        self.api.configure(&new).await;
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let (live, fixed): (Vec<_>, Vec<_>) = current.changed(&new).into_iter().partition(|s| s.live);
         *current = new;

@@ -41,6 +41,8 @@ pub(super) fn router() -> Router {
     let json = || async { ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], JSON.as_str()) };
     Router::new()
         .route("/openapi.json", get(json))
+        // The path of the older editions.
+        .route("/swagger/index.html", get(|| async { Redirect::temporary("/docs/") }))
         .route("/docs", get(|| async { Redirect::temporary("/docs/") }))
         .route("/docs/", get(|headers: HeaderMap| async move { swagger("", lang(&headers)) }))
         .route(
@@ -173,6 +175,17 @@ fn components() -> utoipa::openapi::Components {
         ("RunAll", &[("triggered", Type::Integer)]),
         ("StopAll", &[("stopped", Type::Integer)]),
         ("AddAndRun", &[("job_id", Type::Integer), ("exec_id", Type::String)]),
+        (
+            "DbInfo",
+            &[
+                ("db_type", Type::String),
+                ("db_url", Type::String),
+                ("table_prefix", Type::String),
+                ("version", Type::String),
+                ("size_bytes", Type::Integer),
+            ],
+        ),
+        ("IpControl", &[("enabled", Type::Boolean), ("whitelist", Type::Array), ("blacklist", Type::Array)]),
         ("CheckJob", &[("added", Type::Integer), ("removed", Type::Integer), ("updated", Type::Integer)]),
         (
             "JobStatus",

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The largest body that is read.
 const BODY_MAX: usize = 1 << 20;
@@ -118,6 +119,14 @@ pub(super) mod params {
         opt("date", Kind::Date, "One day of the server's zone, YYYY-MM-DD. Default: all days."),
         opt("order", Kind::OneOf(&["desc", "asc"]), "desc (newest first) or asc. Default desc."),
     ];
+    pub const IP: &[Param] = &[
+        req("ip", Kind::Text, "An IPv4 or IPv6 address, or a CIDR block."),
+        opt(
+            "force",
+            Kind::Bool,
+            "Make the change also when it locks the caller out or opens to all. Default false.",
+        ),
+    ];
     pub const EXECS: &[Param] =
         &[ID_PARAM, opt("exec_id", Kind::Text, "The run. Default: the job's newest.")];
 
@@ -176,12 +185,18 @@ pub(super) mod params {
     }
 }
 
+/// Whom the guard let in, left for the handlers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client(pub IpAddr);
+
 /// A request, read and typed.
 #[derive(Debug)]
 pub(super) struct Call {
     /// The port we listen on.
     pub port: u16,
     pub lang: Lang,
+    /// Who asks, behind trusted proxies.
+    pub client: IpAddr,
     values: Map<String, Value>,
     /// Fields of a job that have the wrong type; `JobDraft::check` names them with the rest.
     pub unread: Vec<FieldError>,
@@ -210,8 +225,10 @@ impl Call {
             }
         }
         let lang = lang(&parts.headers);
+        let client =
+            parts.extensions.get::<Client>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
         if errors.is_empty() {
-            return Ok(Self { port, lang, values, unread });
+            return Ok(Self { port, lang, client, values, unread });
         }
         errors.append(&mut unread);
         Err(Answer::Invalid(errors))

@@ -2,7 +2,7 @@
 //! foreign web pages. Everything is behind it, the documentation too.
 
 use super::answer::refusal;
-use super::extract::{Lang, lang};
+use super::extract::{Client, Lang, lang};
 use super::{Access, Api};
 use crate::domain::Text;
 use crate::domain::access as rules;
@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::any::Any;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -22,11 +22,14 @@ const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 pub(super) async fn guard(
     State(api): State<Arc<Api>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request<Body>,
+    mut request: Request<Body>,
     next: Next,
 ) -> Response {
     match check(&api.access(), peer, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(client) => {
+            request.extensions_mut().insert(Client(client));
+            next.run(request).await
+        }
         Err((what, msg)) => {
             tracing::warn!(%peer, method = %request.method(), path = request.uri().path(), "refused: {what}");
             refusal(StatusCode::FORBIDDEN, msg).localised(lang(request.headers()), false)
@@ -34,7 +37,7 @@ pub(super) async fn guard(
     }
 }
 
-fn check(access: &Access, peer: SocketAddr, request: &Request<Body>) -> Result<(), (&'static str, Text)> {
+fn check(access: &Access, peer: SocketAddr, request: &Request<Body>) -> Result<IpAddr, (&'static str, Text)> {
     let headers = request.headers();
     let forwarded = all_values(headers, &FORWARDED_FOR);
     let client = rules::client_addr(peer.ip(), forwarded.as_deref(), &access.trusted_proxies);
@@ -64,7 +67,7 @@ fn check(access: &Access, peer: SocketAddr, request: &Request<Body>) -> Result<(
             Text::new("不接受其他网站页面发来的请求", "requests from another site's page are not taken");
         return Err(("origin", text));
     }
-    Ok(())
+    Ok(client)
 }
 
 /// Browsers that leave Origin out still say where a request comes from. Following a link to us is

@@ -5,6 +5,7 @@ mod answer;
 mod compat;
 mod docs;
 mod extract;
+mod ip_control;
 mod middleware;
 mod system;
 mod views;
@@ -21,12 +22,13 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use extract::{Call, Param};
+use ip_control::Lists;
 use ipnet::IpNet;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Who may come in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Access {
     ip: IpRules,
     trusted_proxies: Vec<IpNet>,
@@ -34,9 +36,9 @@ struct Access {
 }
 
 impl Access {
-    fn of(config: &Config) -> Self {
+    fn of(config: &Config, ip: IpRules) -> Self {
         Self {
-            ip: config.ip.clone(),
+            ip,
             trusted_proxies: config.trusted_proxies.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
         }
@@ -48,17 +50,16 @@ impl Access {
 pub struct Api {
     engine: Engine,
     access: RwLock<Arc<Access>>,
+    lists: tokio::sync::Mutex<Lists>,
     started: UtcMs,
 }
 
 impl Api {
-    pub fn new(engine: Engine, config: &Config) -> Self {
-        Self { started: engine.now(), engine, access: RwLock::new(Arc::new(Access::of(config))) }
-    }
-
-    /// Lets in by these settings from now on.
-    pub fn configure(&self, config: &Config) {
-        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Access::of(config));
+    pub async fn new(engine: Engine, config: &Config) -> Result<Self, crate::engine::Error> {
+        let lists =
+            Lists { configured: config.ip.clone(), changes: ip_control::stored_changes(&engine).await? };
+        let access = RwLock::new(Arc::new(Access::of(config, lists.in_force())));
+        Ok(Self { started: engine.now(), engine, access, lists: tokio::sync::Mutex::new(lists) })
     }
 
     fn access(&self) -> Arc<Access> {
@@ -124,6 +125,12 @@ static ROUTES: &[Route] = &[
     route!(Get "/jobs/scheduler", "List what is scheduled, with next and previous run", params::PAGE, Shape::Page("ScheduledJob"), compat::scheduler),
     route!(Post "/jobs/checkJob", "Reconcile the scheduler with the database", &[], Shape::Data("CheckJob"), compat::check_job),
     route!(Get "/jobs/functions", "List the functions that a func job can name", &[], Shape::List("Function"), compat::functions),
+    route!(Get "/jobs/dbinfo", "The database: kind, place, version, size", &[], Shape::Bare("DbInfo"), system::database),
+    route!(Get "/jobs/ip-control/status", "The address lists in force", &[], Shape::Data("IpControl"), ip_control::status),
+    route!(Post "/jobs/ip-control/whitelist/add", "Let an address or CIDR block in", params::IP, Shape::Nothing, ip_control::whitelist_add),
+    route!(Post "/jobs/ip-control/whitelist/remove", "Take an entry off the whitelist", params::IP, Shape::Nothing, ip_control::whitelist_remove),
+    route!(Post "/jobs/ip-control/blacklist/add", "Refuse an address or CIDR block", params::IP, Shape::Nothing, ip_control::blacklist_add),
+    route!(Post "/jobs/ip-control/blacklist/remove", "Take an entry off the blacklist", params::IP, Shape::Nothing, ip_control::blacklist_remove),
     route!(Get "/health", "Whether the server works; 503 with the failing part when it does not", &[], Shape::Bare("Health"), system::health),
     route!(Get "/jobs/health", "Version, uptime and memory", &[], Shape::Data("Process"), system::process),
 ];

@@ -23,6 +23,17 @@ pub(super) async fn health(api: Arc<Api>, _call: Call) -> Answer {
     }
 }
 
+pub(super) async fn database(api: Arc<Api>, _call: Call) -> Answer {
+    match api.engine.database().await {
+        Ok(info) => {
+            let body = json!({"db_type": info.kind, "db_url": info.url, "table_prefix": info.table_prefix,
+                "version": info.version, "size_bytes": info.size_bytes});
+            Answer::bare(StatusCode::OK, body)
+        }
+        Err(e) => e.into(),
+    }
+}
+
 pub(super) async fn process(api: Arc<Api>, call: Call) -> Answer {
     let (resident, virtual_size) = memory();
     let data = json!({

@@ -10,6 +10,7 @@
 pub mod access;
 pub mod action;
 pub mod event;
+pub mod ip_changes;
 pub mod job;
 pub mod plan;
 pub mod run;

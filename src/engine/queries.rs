@@ -7,8 +7,9 @@ use crate::domain::job::JobId;
 use crate::domain::run::RunId;
 use crate::domain::schedule::{IntervalSchedule, Schedule};
 use crate::exec::func;
-use crate::store::{JobFilter, JobRecord, Page, RunFilter, RunRecord, StateCounts};
+use crate::store::{DatabaseInfo, JobFilter, JobRecord, Page, RunFilter, RunRecord, StateCounts};
 use chrono_tz::Tz;
+use serde_json::Value;
 
 impl Engine {
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
@@ -46,6 +47,22 @@ impl Engine {
         };
         let decided = UtcMs(job.state.decided_ms);
         schedule.next_after(decided, decided.max(self.clock.now()))
+    }
+
+    pub async fn database(&self) -> Result<DatabaseInfo, Error> {
+        Ok(self.store.info().await?)
+    }
+
+    /// A value that was changed at run time; null when it never was.
+    pub async fn setting(&self, name: &str) -> Result<Value, Error> {
+        Ok(self.store.setting(name).await?)
+    }
+
+    pub async fn save_setting(&self, name: &str, value: &Value) -> Result<(), Error> {
+        self.store.save_setting(name, value).await.map_err(|e| {
+            tracing::error!(error = %super::chain(&e), name, "a setting cannot be stored");
+            Error::Unavailable
+        })
     }
 
     /// The functions that a func job can name.

@@ -9,6 +9,7 @@ mod jobs;
 mod open;
 mod retention;
 mod runs;
+mod settings;
 mod write_job;
 
 use sqlx::sqlite::SqlitePool;
@@ -47,7 +48,26 @@ pub struct System {
     pub log_bytes: i64,
 }
 
+/// What people may know of the database; the URL holds no password.
+#[derive(Clone, Debug)]
+pub struct DatabaseInfo {
+    pub kind: &'static str,
+    pub url: String,
+    pub table_prefix: &'static str,
+    pub version: String,
+    pub size_bytes: i64,
+}
+
 impl Store {
+    pub async fn info(&self) -> Result<DatabaseInfo> {
+        let version = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&self.read).await?;
+        let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let size_bytes = sqlx::query_scalar(sql).fetch_one(&self.read).await?;
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        let url = format!("sqlite:///{}", path.display());
+        Ok(DatabaseInfo { kind: "sqlite", url, table_prefix: "tj_", version, size_bytes })
+    }
+
     pub async fn system(&self) -> Result<System> {
         let sql = "SELECT instance, clock_epoch, last_seen_ms, log_bytes FROM tj_system WHERE id = 1";
         Ok(sqlx::query_as(sql).fetch_one(&self.read).await?)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The paths of the contract that exist. A path that is added here must be in the document.
-const PATHS: [(&str, &str); 20] = [
+const PATHS: [(&str, &str); 26] = [
     ("POST", "/jobs/add"),
     ("POST", "/jobs/edit"),
     ("POST", "/jobs/del"),
@@ -25,6 +25,12 @@ const PATHS: [(&str, &str); 20] = [
     ("GET", "/jobs/scheduler"),
     ("POST", "/jobs/checkJob"),
     ("GET", "/jobs/functions"),
+    ("GET", "/jobs/dbinfo"),
+    ("GET", "/jobs/ip-control/status"),
+    ("POST", "/jobs/ip-control/whitelist/add"),
+    ("POST", "/jobs/ip-control/whitelist/remove"),
+    ("POST", "/jobs/ip-control/blacklist/add"),
+    ("POST", "/jobs/ip-control/blacklist/remove"),
     ("GET", "/jobs/health"),
     ("GET", "/health"),
 ];

@@ -5,6 +5,7 @@ mod answers;
 mod docs;
 mod guard;
 mod inputs;
+mod ip_control;
 mod jobs;
 mod list;
 mod robust;
