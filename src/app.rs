@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl, Setting, shown};
 use crate::domain::event::Event;
 use crate::engine::{Engine, Parts};
-use crate::exec::{Executor, Settings};
+use crate::exec::{self, Executor};
 use crate::signals::StopSignals;
 use crate::store::Store;
 use anyhow::{Context, bail};
@@ -45,7 +45,7 @@ impl App {
         let listener = bind(&config).await?;
         let DatabaseUrl::Sqlite(path) = &config.database;
         let store = Store::open(path).await?;
-        let exec = Executor::new(Settings::default()).context("the HTTP client cannot be set up")?;
+        let exec = Executor::new(exec_settings(&config)).context("the HTTP client cannot be set up")?;
         let parts =
             Parts { store: store.clone(), exec, clock, zone: config.zone, jobs: config.jobs.clone(), stop };
         let (engine, engine_task) = Engine::start(parts).await.context("the stored jobs cannot be read")?;
@@ -161,6 +161,14 @@ pub fn stop_on_signals(tell: watch::Sender<Stop>) -> anyhow::Result<()> {
         std::future::pending::<()>().await;
     });
     Ok(())
+}
+
+fn exec_settings(config: &Config) -> exec::Settings {
+    let functions = exec::func::Settings {
+        file_root: config.functions.file_root.clone(),
+        cleanup_roots: config.functions.cleanup_roots.clone(),
+    };
+    exec::Settings { functions, ..exec::Settings::default() }
 }
 
 /// Takes the port that the settings name.

@@ -37,6 +37,7 @@ pub struct Config {
     pub zone: Tz,
     pub ip: IpRules,
     pub jobs: JobsConfig,
+    pub functions: FunctionsConfig,
     /// The texts all this was read from, to tell later what has changed. Not for showing: there may
     /// be a password among them.
     texts: Texts,
@@ -69,6 +70,15 @@ pub struct JobsConfig {
     pub kill_grace: Duration,
     pub output_limit: usize,
     pub retention: Retention,
+}
+
+/// Where functions may work.
+#[derive(Clone, Debug)]
+pub struct FunctionsConfig {
+    /// The folder of the function File, absolute.
+    pub file_root: PathBuf,
+    /// The folders in which the function Cleanup may delete.
+    pub cleanup_roots: Vec<PathBuf>,
 }
 
 /// What is kept of the runs (semantics 13).
@@ -163,6 +173,12 @@ impl Config {
                     bytes: read.number("retention.total_mb", 1, 100_000_000) * 1_048_576,
                 },
             },
+            functions: FunctionsConfig {
+                file_root: read.checked("functions.file_root", |text| {
+                    std::path::absolute(text).map_err(|e| format!("use the path of a folder ({e})"))
+                }),
+                cleanup_roots: read.checked("functions.cleanup_roots", folders),
+            },
             data_dir,
             runtime_dir,
             texts: Texts(values.resolved()),
@@ -170,6 +186,18 @@ impl Config {
         read.finish()?;
         Ok(config)
     }
+}
+
+/// Absolute folders with commas between them; a path may hold spaces.
+fn folders(text: &str) -> Result<Vec<PathBuf>, String> {
+    let paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
+    paths
+        .map(|path| match Path::new(path) {
+            folder if !folder.is_absolute() => Err(format!("`{path}` is not absolute; write the whole path")),
+            folder if folder.parent().is_none() => Err("a whole disk is too much; name a folder".into()),
+            folder => Ok(folder.to_owned()),
+        })
+        .collect()
 }
 
 /// The machine's zone; UTC where it cannot be told.

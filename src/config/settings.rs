@@ -118,6 +118,18 @@ pub const SETTINGS: &[Setting] = &[
         .live(),
     setting("jobs.output_limit_kb", &["JOBS_OUTPUT_LIMIT_KB"], "1024", "Output kept of one run, in KiB.")
         .live(),
+    setting(
+        "functions.file_root",
+        &["FILE_ROOT"],
+        "./files",
+        "The only folder in which the function File works.",
+    ),
+    setting(
+        "functions.cleanup_roots",
+        &["CLEANUP_ROOTS"],
+        "/tmp",
+        "Folders in which the function Cleanup may delete, with commas between them.",
+    ),
     setting("retention.runs", &["RETENTION_RUNS"], "1000", "Newest runs kept of each job.").live(),
     setting("retention.days", &["RETENTION_DAYS"], "30", "Days a run is kept.").live(),
     setting(

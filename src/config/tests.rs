@@ -93,3 +93,14 @@ fn the_list_may_be_written_as_a_list() {
     let c = load_file("[ip_control]\nwhitelist = [\"10.0.0.0/8\", \"::1\"]\n").unwrap();
     assert_eq!(c.ip.whitelist.len(), 2);
 }
+
+#[test]
+fn folders_of_functions_are_whole_paths() {
+    let c = load(&[("CLEANUP_ROOTS", "/tmp, /var/my logs"), ("FILE_ROOT", "data")]).unwrap();
+    assert_eq!(c.functions.cleanup_roots, [Path::new("/tmp"), Path::new("/var/my logs")]);
+    assert!(c.functions.file_root.is_absolute() && c.functions.file_root.ends_with("data"));
+    for bad in ["/", "logs", "/tmp,/"] {
+        let e = load(&[("CLEANUP_ROOTS", bad)]).unwrap_err();
+        assert!(e.to_string().contains("functions.cleanup_roots"), "{e}");
+    }
+}

@@ -235,7 +235,7 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
 
 #[cfg(test)]
 #[path = "http_test.rs"]
-mod tests;
+pub mod tests;
 
 #[cfg(test)]
 #[path = "http/proxy_test.rs"]

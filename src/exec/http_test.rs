@@ -315,7 +315,8 @@ async fn the_expected_text_is_found_across_chunks_and_beyond_what_is_kept() {
 #[tokio::test]
 async fn a_body_beyond_the_limit_fails_and_says_so() {
     let (address, _seen) = serve(|_| ok("text/plain", &vec![b'x'; 3_000_000])).await;
-    let executor = Executor::new(Settings { http_body_limit: 1_000_000 }).expect("an executor");
+    let executor =
+        Executor::new(Settings { http_body_limit: 1_000_000, ..Settings::default() }).expect("an executor");
     let (ctx, _told) = context();
     let report = executor.execute(&Action::Http(Box::new(http(&format!("http://{address}/")))), &ctx).await;
     assert_eq!(report.outcome, Outcome::Failed);

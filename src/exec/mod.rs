@@ -51,15 +51,16 @@ pub struct ChildStarted {
 }
 
 /// What the executor can be set up with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Bytes of a decompressed response body that are read; a longer one fails the run.
     pub http_body_limit: u64,
+    pub functions: func::Settings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { http_body_limit: 64 << 20 }
+        Self { http_body_limit: 64 << 20, functions: func::Settings::default() }
     }
 }
 
@@ -76,11 +77,15 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Executor {
     http: Arc<http::Http>,
+    functions: Arc<func::Settings>,
 }
 
 impl Executor {
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        Ok(Self { http: Arc::new(http::Http::new(settings.http_body_limit)?) })
+        Ok(Self {
+            http: Arc::new(http::Http::new(settings.http_body_limit)?),
+            functions: Arc::new(settings.functions),
+        })
     }
 
     /// Does the work, as often as its repeat says, and reports how it went.
@@ -106,11 +111,15 @@ impl Executor {
         series.finish()
     }
 
+    fn tools(&self, keep: usize) -> func::Tools<'_> {
+        func::Tools { http: &self.http, keep, settings: &self.functions }
+    }
+
     async fn once(&self, action: &Action, ctx: &Context, series: &mut Series) -> Report {
         match action {
             Action::Http(action) => self.http.run(action, ctx, series.body_limit).await,
             Action::Command(action) => command::run(action, ctx, &mut series.output).await,
-            Action::Func(action) => func::run(action, ctx).await,
+            Action::Func(action) => func::run(action, ctx, &self.tools(series.body_limit)).await,
         }
     }
 }

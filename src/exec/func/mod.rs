@@ -5,11 +5,33 @@
 pub mod builtin;
 
 use crate::domain::Text;
-use crate::domain::action::FuncAction;
+use crate::domain::action::{FuncAction, HttpAction};
 use crate::domain::run::{FuncReport, Outcome, Report};
 use crate::exec::Context;
+use crate::exec::http::Http;
 pub use builtin::{Builtin, Param, Words};
 use builtin::{Call, Output, Work};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What functions need of the settings.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The only folder in which File works, absolute.
+    pub file_root: PathBuf,
+    /// The folders in which Cleanup may delete, absolute.
+    pub cleanup_roots: Vec<PathBuf>,
+}
+
+/// What functions work with.
+#[derive(Clone, Copy)]
+pub struct Tools<'a> {
+    pub http: &'a Http,
+    /// Bytes kept of the body of a response.
+    pub keep: usize,
+    pub settings: &'a Arc<Settings>,
+}
 
 /// Every built-in function, in the order in which they are listed to people.
 pub fn catalog() -> &'static [Builtin] {
@@ -21,20 +43,23 @@ pub fn catalog() -> &'static [Builtin] {
 /// `action.timeout` and `ctx.cancel` apply to the call; a function that only computes is not
 /// interrupted midway, as all of them are short. The texts of the report are cut to
 /// `ctx.output_limit` bytes. A name that no function has is a `Failed` that lists the names.
-pub async fn run(action: &FuncAction, ctx: &Context) -> Report {
+pub async fn run(action: &FuncAction, ctx: &Context, tools: &Tools<'_>) -> Report {
     let Some(function) = find(&action.name) else {
         return report(action, &action.name, ctx, Err(unknown(&action.name)));
     };
-    let call = Call { args: &action.args, raw: &action.raw_args, ctx };
-    let work = async {
-        match function.work {
-            Work::Sync(work) => work(&call),
-        }
-    };
-    let ended = tokio::select! {
-        biased;
-        () = ctx.cancel.cancelled() => Err(Outcome::Cancelled),
-        done = tokio::time::timeout(action.timeout, work) => done.map_err(|_| Outcome::Timeout),
+    let call = Call { args: &action.args, raw: &action.raw_args, ctx, settings: tools.settings };
+    let ended = match function.work {
+        Work::Sync(work) => held(action, ctx, async { work(&call) }).await,
+        Work::Async(work) => held(action, ctx, work(&call, tools.http)).await,
+        Work::Blocking(work) => blocking(work, action, ctx, tools).await,
+        Work::Http(request) => match request(&call) {
+            Ok(request) => {
+                let request = HttpAction { timeout: action.timeout, ..request };
+                let done = tools.http.run(&request, ctx, tools.keep).await;
+                return over_http(action, function.name, done);
+            }
+            Err(error) => Ok(Err(error)),
+        },
     };
     match ended {
         Ok(result) => report(action, function.name, ctx, result),
@@ -43,6 +68,55 @@ pub async fn run(action: &FuncAction, ctx: &Context) -> Report {
             Report { outcome, ..report(action, function.name, ctx, Err(why)) }
         }
     }
+}
+
+/// The work's result, or the outcome with which the timeout or the cancel token ended it.
+async fn held<T>(action: &FuncAction, ctx: &Context, work: impl Future<Output = T>) -> Result<T, Outcome> {
+    tokio::select! {
+        biased;
+        () = ctx.cancel.cancelled() => Err(Outcome::Cancelled),
+        done = tokio::time::timeout(action.timeout, work) => done.map_err(|_| Outcome::Timeout),
+    }
+}
+
+/// Work that waits for the disk, on a thread of its own. A thread cannot be ended from outside: it
+/// looks at `ctx.cancel`, which here also tells of the timeout, and has the grace of a process to do so.
+async fn blocking(
+    work: fn(&Call) -> Result<Output, Text>,
+    action: &FuncAction,
+    ctx: &Context,
+    tools: &Tools<'_>,
+) -> Result<Result<Output, Text>, Outcome> {
+    let stop = ctx.cancel.child_token();
+    let inner = Context { cancel: stop.clone(), ..ctx.clone() };
+    let (args, raw, settings) = (action.args.clone(), action.raw_args.clone(), tools.settings.clone());
+    let mut thread = tokio::task::spawn_blocking(move || {
+        work(&Call { args: &args, raw: &raw, ctx: &inner, settings: &settings })
+    });
+    // Also when the whole run is dropped, the thread is told.
+    let _told = stop.clone().drop_guard();
+    let ended = held(action, ctx, &mut thread).await;
+    if ended.is_err() {
+        stop.cancel();
+        let grace = ctx.kill_grace.max(Duration::from_millis(1));
+        tokio::time::timeout(grace, thread).await.ok();
+    }
+    ended.map(|joined| {
+        joined.unwrap_or_else(|_| {
+            let name = &action.name;
+            Err(Text::new(
+                format!("函数 {name} 内部出错，详见日志"),
+                format!("function {name} broke down; the log says more"),
+            ))
+        })
+    })
+}
+
+/// The report of a function that is one HTTP request: the request's own, with the function's name.
+fn over_http(action: &FuncAction, name: &str, done: Report) -> Report {
+    let result = done.result.clone().unwrap_or_default();
+    let func = Some(FuncReport { name: name.to_owned(), args: action.raw_args.clone(), result });
+    Report { func, ..done }
 }
 
 /// The function of that exact name, else the first whose name differs in ASCII case only.
@@ -106,10 +180,15 @@ mod tests {
         }
     }
 
+    async fn go(action: &FuncAction, ctx: &Context) -> Report {
+        let http = Http::new(1 << 20).unwrap();
+        run(action, ctx, &Tools { http: &http, keep: 1 << 20, settings: &Arc::default() }).await
+    }
+
     #[tokio::test]
     async fn a_function_is_found_by_name_in_any_case() {
         for name in ["Hello", "hello", "HELLO"] {
-            let report = run(&action(name, "张三"), &context()).await;
+            let report = go(&action(name, "张三"), &context()).await;
             assert_eq!(report.outcome, Outcome::Success);
             assert_eq!(report.result.as_deref(), Some("Hello, 张三!"));
             assert_eq!(report.stdout, "Hello, 张三!");
@@ -121,12 +200,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_name_fails_and_lists_the_known_ones() {
-        let report = run(&action("Helo", "x"), &context()).await;
+        let report = go(&action("Helo", "x"), &context()).await;
         assert_eq!(report.outcome, Outcome::Failed);
         let error = report.error.unwrap();
         assert_eq!(
             error.en,
-            "there is no function Helo; the functions are Dayin, Test, Hello, Time, Echo, Math"
+            "there is no function Helo; the functions are Dayin, Test, Hello, Time, Echo, Math, File, Webhook, Backup, Cleanup, Monitor"
         );
         assert!(error.zh.contains("Helo") && error.zh.contains("Math"));
         assert_eq!(report.func.unwrap().name, "Helo");
@@ -134,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failing_function_is_a_failed_report() {
-        let report = run(&action("Math", "+"), &context()).await;
+        let report = go(&action("Math", "+"), &context()).await;
         assert_eq!((report.outcome, report.result), (Outcome::Failed, None));
         assert!(report.error.is_some());
     }
@@ -143,7 +222,7 @@ mod tests {
     async fn a_cancelled_context_runs_nothing() {
         let ctx = context();
         ctx.cancel.cancel();
-        let report = run(&action("Hello", ""), &ctx).await;
+        let report = go(&action("Hello", ""), &ctx).await;
         assert_eq!(report.outcome, Outcome::Cancelled);
         assert_eq!(report.error.unwrap().en, "function Hello was cancelled");
     }
@@ -152,7 +231,7 @@ mod tests {
     async fn output_is_cut_between_characters() {
         let mut ctx = context();
         ctx.output_limit = 4;
-        let report = run(&action("Echo", "张三"), &ctx).await;
+        let report = go(&action("Echo", "张三"), &ctx).await;
         assert_eq!(report.stdout, "张");
     }
 
@@ -167,14 +246,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_example_runs() {
+    async fn every_example_parses_and_runs() {
         for f in catalog() {
             let Ok(crate::domain::action::Action::Func(action)) =
                 crate::domain::action::text::parse(crate::domain::action::Mode::Func, f.example)
             else {
                 panic!("the example of {} does not parse", f.name)
             };
-            assert_eq!(run(&action, &context()).await.outcome, Outcome::Success, "{}", f.example);
+            // The others need files or a network; their own tests bring them.
+            if !matches!(f.work, Work::Sync(_)) {
+                continue;
+            }
+            assert_eq!(go(&action, &context()).await.outcome, Outcome::Success, "{}", f.example);
+        }
+    }
+
+    /// Waits until it is told to stop, then says so.
+    fn until_stopped(call: &Call) -> Result<Output, Text> {
+        while !call.ctx.cancel.is_cancelled() {
+            std::thread::yield_now();
+        }
+        call.ctx.children.send(crate::exec::ChildStarted { pid: 1, start: 0 }).ok();
+        Ok(Output::same(String::new()))
+    }
+
+    #[tokio::test]
+    async fn a_thread_is_told_of_timeout_and_cancel() {
+        let http = Http::new(1 << 20).unwrap();
+        let settings = Arc::default();
+        let tools = Tools { http: &http, keep: 0, settings: &settings };
+        for cancel in [false, true] {
+            let (children, mut told) = tokio::sync::mpsc::unbounded_channel();
+            let ctx = Context { children, kill_grace: Duration::from_secs(30), ..context() };
+            let timeout = if cancel { Duration::from_secs(30) } else { Duration::from_millis(1) };
+            let action = FuncAction { timeout, ..action("Wait", "") };
+            let token = ctx.cancel.clone();
+            let work = blocking(until_stopped, &action, &ctx, &tools);
+            let (ended, ()) = tokio::join!(work, async {
+                if cancel {
+                    token.cancel();
+                }
+            });
+            assert_eq!(ended.unwrap_err(), if cancel { Outcome::Cancelled } else { Outcome::Timeout });
+            // The thread has ended within its grace, before the run.
+            assert!(told.try_recv().is_ok());
         }
     }
 }

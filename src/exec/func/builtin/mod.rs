@@ -2,20 +2,42 @@
 //! file here with a `BUILTIN`, and its line in `ALL`. They take everything from the call: no
 //! clock, no globals.
 
+mod backup;
+#[cfg(unix)]
+mod beneath;
+mod cleanup;
 mod dayin;
 mod echo;
+mod file;
 mod hello;
 mod math;
+mod monitor;
 mod test;
 mod time;
+mod webhook;
 
 use crate::domain::Text;
+use crate::domain::action::HttpAction;
 use crate::exec::Context;
+use crate::exec::func::Settings;
+use crate::exec::http::Http;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 /// In the order of the seed's table.
-pub(super) static ALL: &[Builtin] =
-    &[dayin::BUILTIN, test::BUILTIN, hello::BUILTIN, time::BUILTIN, echo::BUILTIN, math::BUILTIN];
+pub(super) static ALL: &[Builtin] = &[
+    dayin::BUILTIN,
+    test::BUILTIN,
+    hello::BUILTIN,
+    time::BUILTIN,
+    echo::BUILTIN,
+    math::BUILTIN,
+    file::BUILTIN,
+    webhook::BUILTIN,
+    backup::BUILTIN,
+    cleanup::BUILTIN,
+    monitor::BUILTIN,
+];
 
 /// One function: what people are told of it, and its work.
 #[derive(Debug)]
@@ -43,10 +65,17 @@ pub struct Param {
     pub required: bool,
 }
 
-/// How a function works; one that waits for something is a further variant and its arm in `run`.
+/// How a function works.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Work {
+    /// Computes, and is over at once.
     Sync(fn(&Call) -> Result<Output, Text>),
+    /// Waits for the disk: runs on a thread of its own, and looks at `call.ctx.cancel` as it goes.
+    Blocking(fn(&Call) -> Result<Output, Text>),
+    /// Waits for the network or for a while.
+    Async(for<'a> fn(&'a Call<'a>, &'a Http) -> BoxFuture<'a, Result<Output, Text>>),
+    /// Is this HTTP request; its timeout is the call's.
+    Http(fn(&Call) -> Result<HttpAction, Text>),
 }
 
 /// What a function is called with.
@@ -56,6 +85,7 @@ pub(super) struct Call<'a> {
     /// The argument text as written.
     pub raw: &'a str,
     pub ctx: &'a Context,
+    pub settings: &'a Settings,
 }
 
 impl Call<'_> {
@@ -96,7 +126,7 @@ impl Output {
 pub(super) mod testing {
     use super::*;
     use crate::domain::UtcMs;
-    use crate::domain::action::{Action, Mode, text};
+    use crate::domain::action::{Action, FuncAction, Mode, text};
 
     /// Job 7 in Shanghai, on the reference instant of Go's layouts plus 123 ms: 2006-01-02
     /// 22:04:05 UTC, the morning after in Shanghai.
@@ -123,12 +153,28 @@ pub(super) mod testing {
     }
 
     pub fn call_in(builtin: &Builtin, raw: &str, ctx: &Context) -> Result<Output, Text> {
+        call_with(builtin, raw, ctx, &Settings::default())
+    }
+
+    pub fn action(builtin: &Builtin, raw: &str) -> FuncAction {
         let text = format!("【name】{}\n【arg】{raw}", builtin.name);
         let Ok(Action::Func(action)) = text::parse(Mode::Func, &text) else {
             panic!("the arguments {raw:?} do not parse")
         };
-        let call = Call { args: &action.args, raw: &action.raw_args, ctx };
-        let Work::Sync(work) = builtin.work;
-        work(&call)
+        action
+    }
+
+    pub fn call_with(
+        builtin: &Builtin,
+        raw: &str,
+        ctx: &Context,
+        settings: &Settings,
+    ) -> Result<Output, Text> {
+        let action = action(builtin, raw);
+        let call = Call { args: &action.args, raw: &action.raw_args, ctx, settings };
+        match builtin.work {
+            Work::Sync(work) | Work::Blocking(work) => work(&call),
+            Work::Async(_) | Work::Http(_) => panic!("{} needs a runtime", builtin.name),
+        }
     }
 }

@@ -1,0 +1,166 @@
+//! Writes an archive, and reads one back. Both count the same things, so that they can be compared.
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use std::fs::{self, File, Metadata};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, BufReader, BufWriter, Read};
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// What an archive holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Seal {
+    pub entries: u64,
+    /// Of all files together.
+    pub bytes: u64,
+    /// Over paths and sizes, in order.
+    digest: u64,
+}
+
+impl Seal {
+    fn add(&mut self, path: &Path, size: u64) {
+        let mut hasher = DefaultHasher::new();
+        // A folder may be written with a slash at its end; components do not tell.
+        (self.digest, path.components().as_path(), size).hash(&mut hasher);
+        self.digest = hasher.finish();
+        self.entries += 1;
+        self.bytes += size;
+    }
+}
+
+/// What was packed.
+pub struct Packed {
+    pub seal: Seal,
+    /// The target folder, sockets, pipes and devices.
+    pub left_out: u64,
+    /// Files that were shorter than they had said.
+    pub changed: u64,
+}
+
+/// Packs `source` under its own name into the new file `draft`, without the folder `target`.
+pub fn pack(
+    source: &Path,
+    target: &Path,
+    draft: &Path,
+    stop: &CancellationToken,
+) -> Result<Packed, (PathBuf, io::Error)> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |e: io::Error| (path, e)
+    };
+    let file = File::options().write(true).create_new(true).open(draft).map_err(at(draft))?;
+    let mut tar = tar::Builder::new(GzEncoder::new(BufWriter::new(file), Compression::default()));
+    let mut packed = Packed { seal: Seal::default(), left_out: 0, changed: 0 };
+    let name = PathBuf::from(source.file_name().unwrap_or_default());
+    // Deepest last: a stack gives the order of a listing when it is filled from the end.
+    let mut todo = vec![(source.to_owned(), name)];
+    while let Some((path, name)) = todo.pop() {
+        stopped(stop).map_err(at(&path))?;
+        let meta = match fs::symlink_metadata(&path) {
+            // Gone since its folder was read.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && path != source => continue,
+            meta => meta.map_err(at(&path))?,
+        };
+        let mut header = tar::Header::new_gnu();
+        header.set_metadata(&meta);
+        let size = if meta.is_file() { meta.len() } else { 0 };
+        header.set_size(size);
+        if meta.is_dir() {
+            if path == target {
+                packed.left_out += 1;
+                continue;
+            }
+            tar.append_data(&mut header, name.join(""), io::empty()).map_err(at(&path))?;
+            let mut inner = fs::read_dir(&path)
+                .and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect::<io::Result<Vec<_>>>())
+                .map_err(at(&path))?;
+            inner.sort_unstable_by(|a, b| b.cmp(a));
+            todo.extend(inner.into_iter().map(|n| (path.join(&n), name.join(&n))));
+        } else if meta.is_symlink() {
+            let link = fs::read_link(&path).map_err(at(&path))?;
+            tar.append_link(&mut header, &name, link).map_err(at(&path))?;
+        } else if meta.is_file() && path != draft {
+            let file = open(&path, &meta).map_err(at(&path))?;
+            let mut reader = Padded { file, left: size, short: false, stop };
+            tar.append_data(&mut header, &name, &mut reader).map_err(at(&path))?;
+            packed.changed += u64::from(reader.short);
+        } else {
+            packed.left_out += 1;
+            continue;
+        }
+        packed.seal.add(&name, size);
+    }
+    let write = |e| (draft.to_owned(), e);
+    let file = tar.into_inner().and_then(GzEncoder::finish).map_err(write)?;
+    let file = file.into_inner().map_err(|e| write(e.into_error()))?;
+    file.sync_all().map_err(write)?;
+    Ok(packed)
+}
+
+/// Reads a whole archive; its checksum is checked on the way.
+pub fn read_back(archive: &Path, stop: &CancellationToken) -> io::Result<Seal> {
+    let mut tar = tar::Archive::new(GzDecoder::new(BufReader::new(File::open(archive)?)));
+    let mut seal = Seal::default();
+    for entry in tar.entries()? {
+        stopped(stop)?;
+        let mut entry = entry?;
+        let path = entry.path()?.into_owned();
+        let size = io::copy(&mut entry, &mut io::sink())?;
+        seal.add(&path, size);
+    }
+    // The checksum stands behind the last entry.
+    io::copy(&mut tar.into_inner(), &mut io::sink())?;
+    Ok(seal)
+}
+
+/// Opens the file that was seen, and no link or pipe that took its place since.
+fn open(path: &Path, seen: &Metadata) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{CWD, Mode, OFlags, openat};
+        use std::os::unix::fs::MetadataExt;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(openat(CWD, path, flags, Mode::empty())?);
+        let now = file.metadata()?;
+        if (now.dev(), now.ino()) == (seen.dev(), seen.ino()) || now.is_file() {
+            return Ok(file);
+        }
+        Err(io::Error::other("was replaced while it was packed; run the backup again"))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = seen;
+        File::open(path)
+    }
+}
+
+fn stopped(stop: &CancellationToken) -> io::Result<()> {
+    if stop.is_cancelled() { Err(io::Error::other("the run was ended")) } else { Ok(()) }
+}
+
+/// Exactly as many bytes as the header says: a file that grows is cut, one that shrinks is filled
+/// with zeros.
+struct Padded<'a> {
+    file: File,
+    left: u64,
+    short: bool,
+    stop: &'a CancellationToken,
+}
+
+impl Read for Padded<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        stopped(self.stop)?;
+        let want = buf.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let buf = &mut buf[..want];
+        let mut read = if self.short { 0 } else { self.file.read(buf)? };
+        if read == 0 && want > 0 {
+            self.short = true;
+            buf.fill(0);
+            read = want;
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
