@@ -6,6 +6,8 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Flags};
 use crate::engine::Stop;
 use crate::signals::ReloadSignals;
+use crate::supervisor::pidfile::{self, PidFile};
+use crate::supervisor::{self, Paths, ServerFile, StartFlags, background, notify};
 use crate::telemetry::log::{self, Log};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -22,15 +24,35 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server in the foreground; Ctrl-C ends it and lets runs finish, twice hurries.
+    /// Run the server; in the foreground, Ctrl-C ends it and lets runs finish, twice hurries.
     #[command(after_long_help = config::help_text())]
     Start(StartArgs),
+    /// Run the supervisor in the foreground: it restarts a server that dies.
+    Daemon(StartArgs),
+    /// End the server and let runs finish.
+    Stop {
+        /// End the supervisor too.
+        #[arg(short)]
+        force: bool,
+    },
+    /// End what runs and start it again in the background, as it was started.
+    Restart,
+    /// Say what runs; exits with 3 when nothing does.
+    Status,
+    /// Make the server read its settings again.
+    Reload,
     /// Print the version.
     Version,
 }
 
 #[derive(Debug, Args)]
 struct StartArgs {
+    /// Run in the background; as a container's first process or under systemd it stays.
+    #[arg(short = 'd')]
+    detached: bool,
+    /// Run under a supervisor.
+    #[arg(short = 'f')]
+    supervised: bool,
     /// Address to listen on.
     #[arg(short = 'H', long)]
     host: Option<String>,
@@ -45,7 +67,17 @@ struct StartArgs {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Start(args) if args.detached && !background::stays_in_foreground() => detach(args),
+        Command::Start(args) if args.supervised => supervise(args),
         Command::Start(args) => start(args),
+        Command::Daemon(args) => supervise(args),
+        Command::Stop { force } => paths().and_then(|paths| supervisor::stop(&paths, force)),
+        Command::Restart => paths().and_then(|paths| background::restart(&paths)),
+        Command::Reload => paths().and_then(|paths| supervisor::reload(&paths)),
+        Command::Status => match paths() {
+            Ok(paths) if !supervisor::status(&paths) => return ExitCode::from(3),
+            done => done.map(drop),
+        },
         Command::Version => {
             println!("timerjobs {}", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -60,9 +92,31 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn paths() -> anyhow::Result<Paths> {
+    Ok(Paths(Config::load(&Flags::default(), |name| std::env::var(name).ok())?.runtime_dir))
+}
+
+fn detach(args: StartArgs) -> anyhow::Result<()> {
+    let flags = Flags { config: args.config, host: args.host, port: args.port };
+    let config = Config::load(&flags, |name| std::env::var(name).ok())?;
+    let flags = StartFlags { config: flags.config, host: flags.host, port: flags.port };
+    background::start(&Paths(config.runtime_dir), &flags, args.supervised)
+}
+
+fn supervise(args: StartArgs) -> anyhow::Result<()> {
+    let flags = Flags { config: args.config, host: args.host, port: args.port };
+    let config = Config::load(&flags, |name| std::env::var(name).ok())?;
+    let flags = StartFlags { config: flags.config, host: flags.host, port: flags.port };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(supervisor::supervise(&Paths(config.runtime_dir), &flags, &config.daemon))
+}
+
 fn start(args: StartArgs) -> anyhow::Result<()> {
     let flags = Flags { config: args.config, host: args.host, port: args.port };
     let config = Config::load(&flags, |name| std::env::var(name).ok())?;
+    let paths = Paths(config.runtime_dir.clone());
+    pidfile::refuse_second(&paths.job_pid(), "TimerJobs", "timerjobs stop")?;
+    let host = config.host.clone();
     let log = log::init(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -74,6 +128,13 @@ fn start(args: StartArgs) -> anyhow::Result<()> {
         app::stop_on_signals(tell)?;
         let mut hangup = ReloadSignals::listen().context("signals cannot be listened for")?;
         let app = App::build(config, Clock::System, stop).await?;
+        let _pid_file = PidFile::write(paths.job_pid())?;
+        let (config, flag_host, port) = (flags.config.clone(), flags.host.clone(), flags.port);
+        let started = StartFlags { config, host: flag_host, port };
+        ServerFile { pid: std::process::id(), host, port: app.port(), flags: started }
+            .write(&paths.server_file())?;
+        notify::tell("READY=1");
+        tokio::spawn(notify::feed_watchdog());
         let reloader = app.reloader();
         tokio::spawn(async move {
             loop {

@@ -17,6 +17,7 @@ mod engine;
 mod exec;
 mod signals;
 mod store;
+mod supervisor;
 mod telemetry;
 
 pub use cli::main;

@@ -38,6 +38,7 @@ pub struct Config {
     pub ip: IpRules,
     pub jobs: JobsConfig,
     pub functions: FunctionsConfig,
+    pub daemon: DaemonConfig,
     /// The texts all this was read from, to tell later what has changed. Not for showing: there may
     /// be a password among them.
     texts: Texts,
@@ -59,6 +60,13 @@ pub struct LogConfig {
     /// JSON lines go here, a file a day; `None`: `log/timerjobs.log` beneath the runtime folder.
     pub file: PathBuf,
     pub days: usize,
+}
+
+/// When a dead server is started again.
+#[derive(Clone, Debug)]
+pub struct DaemonConfig {
+    pub max_restarts: usize,
+    pub restart_delay: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -178,6 +186,10 @@ impl Config {
                     std::path::absolute(text).map_err(|e| format!("use the path of a folder ({e})"))
                 }),
                 cleanup_roots: read.checked("functions.cleanup_roots", folders),
+            },
+            daemon: DaemonConfig {
+                max_restarts: read.number("daemon.max_restarts", 0, 1_000) as usize,
+                restart_delay: Duration::from_secs(read.number("daemon.restart_delay", 0, 60)),
             },
             data_dir,
             runtime_dir,

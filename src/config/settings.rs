@@ -139,6 +139,18 @@ pub const SETTINGS: &[Setting] = &[
         "Run records kept in all, in MiB; the oldest go first.",
     )
     .live(),
+    setting(
+        "daemon.max_restarts",
+        &["DAEMON_MAX_RESTARTS"],
+        "10",
+        "Restarts in ten minutes before the supervisor gives up.",
+    ),
+    setting(
+        "daemon.restart_delay",
+        &["DAEMON_RESTART_DELAY"],
+        "1",
+        "Seconds before the first restart; they double to 60.",
+    ),
 ];
 
 /// The settings as text, each with where it was read.

@@ -3,5 +3,6 @@
 mod api;
 mod cli;
 mod engine;
+mod process;
 mod support;
 mod tidy;

@@ -12,6 +12,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("store", &[]),
     ("exec", &[]),
+    ("supervisor", &["config", "signals"]),
     ("engine", &["store", "exec", "config"]),
     // Views shape what the store read and the catalog lists; they come through the engine.
     ("api", &["engine", "store", "exec", "config"]),

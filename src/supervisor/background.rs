@@ -1,0 +1,78 @@
+//! Starting in the background: our own program again, apart from the terminal. The caller is told
+//! how it went: where the server is, or why there is none.
+
+use super::pidfile;
+use super::{Paths, ServerFile, StartFlags};
+use anyhow::{Context, bail};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Between two looks at the starting server, and how many there are: a minute in all.
+const LOOK: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 1_200;
+
+/// Whether `-d` must not leave the foreground: as a container's first process or under systemd, the
+/// end of the foreground process would be the end of the service.
+pub fn stays_in_foreground() -> bool {
+    let under_systemd =
+        ["INVOCATION_ID", "NOTIFY_SOCKET"].iter().any(|name| std::env::var_os(name).is_some());
+    std::process::id() == 1 || under_systemd
+}
+
+/// Starts the server, or its supervisor, and waits until the server answers.
+pub fn start(paths: &Paths, flags: &StartFlags, supervised: bool) -> anyhow::Result<()> {
+    pidfile::refuse_second(&paths.daemon_pid(), "a supervisor", "timerjobs stop -f")?;
+    pidfile::refuse_second(&paths.job_pid(), "TimerJobs", "timerjobs stop")?;
+    let console = paths.0.join("log").join("console.log");
+    let (out, err) = open(&console).with_context(|| format!("{} cannot be written", console.display()))?;
+    let before = fs::metadata(&console)?.len();
+    let mut command = Command::new(std::env::current_exe().context("the program does not find itself")?);
+    command.arg("start").args(supervised.then_some("-f")).args(flags.args());
+    command.stdin(Stdio::null()).stdout(out).stderr(err);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn().context("the program cannot be started")?;
+    for _ in 0..LOOKS {
+        if let Some(status) = child.try_wait()? {
+            bail!("it did not start ({status}): {}", last_line(&console, before));
+        }
+        let server = pidfile::alive(&paths.job_pid());
+        let file = ServerFile::read(&paths.server_file());
+        if let Some((server, file)) = server.zip(file).filter(|(server, file)| server.pid == file.pid)
+            && file.get("/health").is_ok()
+        {
+            println!("started, pid {}, http://127.0.0.1:{}", server.pid, file.port);
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+    }
+    bail!("the server does not answer after a minute; {} may say why", console.display())
+}
+
+/// Ends what runs and starts it again in the background, with the flags and under the supervisor it
+/// had. What does not run is started.
+pub fn restart(paths: &Paths) -> anyhow::Result<()> {
+    let supervised = pidfile::alive(&paths.daemon_pid()).is_some();
+    let flags = ServerFile::read(&paths.server_file()).map(|file| file.flags).unwrap_or_default();
+    super::stop(paths, supervised)?;
+    start(paths, &flags, supervised)
+}
+
+fn open(console: &Path) -> std::io::Result<(File, File)> {
+    if let Some(folder) = console.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let out = File::options().create(true).append(true).open(console)?;
+    let err = out.try_clone()?;
+    Ok((out, err))
+}
+
+/// The last line that this start wrote.
+fn last_line(console: &Path, before: u64) -> String {
+    let bytes = fs::read(console).unwrap_or_default();
+    let new = bytes.get(usize::try_from(before).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let text = String::from_utf8_lossy(new).into_owned();
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
+}
