@@ -25,7 +25,7 @@ use crate::domain::job::{JobDraft, JobId, Removal};
 use crate::domain::run::{Reason, RunId};
 use crate::domain::{FieldError, Text};
 use crate::exec::Executor;
-use crate::store::Store;
+use crate::store::{Store, chain};
 use chrono_tz::Tz;
 use commands::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -218,15 +218,4 @@ impl Engine {
         self.commands.send(command(reply)).await.map_err(|_| Error::ShuttingDown)?;
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
-}
-
-/// An error and its causes in one line, for the log.
-fn chain(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut source = e.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -1,7 +1,7 @@
 //! Opens the database at start: settings of each connection, migrations, and a first line of help
 //! for everything that can be wrong with the file.
 
-use super::Store;
+use super::{Store, chain};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -104,20 +104,6 @@ fn explain(e: &sqlx::Error, fail: &dyn Fn(String, &'static str) -> OpenError) ->
     } else {
         fail(format!("the database cannot be opened ({text})"), "see the cause in brackets")
     }
-}
-
-/// The error and its causes in one line.
-fn chain(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut source = e.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
