@@ -18,6 +18,8 @@ pub struct Setting {
     pub doc: &'static str,
     /// Whether a reload applies it; the others wait for a restart.
     pub live: bool,
+    /// Whether it may hold a password: it is shown to nobody.
+    pub secret: bool,
 }
 
 const fn setting(
@@ -26,12 +28,17 @@ const fn setting(
     default: &'static str,
     doc: &'static str,
 ) -> Setting {
-    Setting { key, env, default, doc, live: false }
+    Setting { key, env, default, doc, live: false, secret: false }
 }
 
 impl Setting {
     const fn live(mut self) -> Self {
         self.live = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 }
@@ -58,7 +65,8 @@ pub const SETTINGS: &[Setting] = &[
         &["DATABASE_URL"],
         "",
         "sqlite:///./relative.db or sqlite:////absolute.db; empty: timerjobs.db in the data folder.",
-    ),
+    )
+    .secret(),
     setting("database.type", &["DATABASE_TYPE"], "", "sqlite, when database.url is not given."),
     setting(
         "database.sqlite_path",
@@ -282,8 +290,8 @@ impl Reader<'_> {
     pub fn checked<T: Default>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         let (value, origin) = self.raw(key);
         parse(value.trim()).unwrap_or_else(|mend| {
-            // A database URL may hold a password.
-            let shown = if key == "database.url" { "***" } else { value.trim() };
+            let secret = SETTINGS.iter().any(|s| s.key == key && s.secret);
+            let shown = if secret { "***" } else { value.trim() };
             self.error(format!("{key} = `{shown}` (from {origin}): {mend}"));
             T::default()
         })
