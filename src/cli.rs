@@ -1,14 +1,14 @@
 //! The command line: one variant a command, one match. A command that fails prints one line that
 //! says why and what to do, and exits with 1; a wrong use exits with 2.
 
-use crate::app::{self, App, Reloader};
+use crate::app::{self, App, Parts};
 use crate::clock::Clock;
 use crate::config::{self, Config, Flags};
 use crate::engine::Stop;
 use crate::signals::ReloadSignals;
 use crate::supervisor::pidfile::{self, PidFile};
 use crate::supervisor::{self, Paths, ServerFile, StartFlags, background, notify};
-use crate::telemetry::log::{self, Log};
+use crate::telemetry::log;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -117,7 +117,7 @@ fn start(args: StartArgs) -> anyhow::Result<()> {
     let paths = Paths(config.runtime_dir.clone());
     pidfile::refuse_second(&paths.job_pid(), "TimerJobs", "timerjobs stop")?;
     let host = config.host.clone();
-    let log = log::init(&config.log)?;
+    let (log, _written_at_the_end) = log::init(&config, Clock::System)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -127,7 +127,9 @@ fn start(args: StartArgs) -> anyhow::Result<()> {
         // Listening for signals comes first: one that arrives during start-up must not kill us hard.
         app::stop_on_signals(tell)?;
         let mut hangup = ReloadSignals::listen().context("signals cannot be listened for")?;
-        let app = App::build(config, Clock::System, stop).await?;
+        let source_flags = flags.clone();
+        let source = Box::new(move || Config::load(&source_flags, |name| std::env::var(name).ok()));
+        let app = App::build(Parts { config, source, clock: Clock::System, stop, log }).await?;
         let _pid_file = PidFile::write(paths.job_pid())?;
         let (config, flag_host, port) = (flags.config.clone(), flags.host.clone(), flags.port);
         let started = StartFlags { config, host: flag_host, port };
@@ -135,29 +137,15 @@ fn start(args: StartArgs) -> anyhow::Result<()> {
             .write(&paths.server_file())?;
         notify::tell("READY=1");
         tokio::spawn(notify::feed_watchdog());
-        let reloader = app.reloader();
+        let reloads = app.reloads();
         tokio::spawn(async move {
             loop {
                 hangup.recv().await;
-                reload(&flags, &reloader, &log).await;
+                // How it ended is in the log.
+                reloads.reload().await.ok();
             }
         });
         app.announce();
         app.serve().await
     })
-}
-
-/// Reads the settings again, whole or not at all: one bad value and everything stays as it was.
-async fn reload(flags: &Flags, reloader: &Reloader, log: &Log) {
-    let new = match Config::load(flags, |name| std::env::var(name).ok()) {
-        Ok(new) => new,
-        Err(e) => return tracing::error!("the settings stay as they are:\n{e}"),
-    };
-    log.set_level(&new.log.level);
-    match reloader.apply(new).await {
-        Ok(done) => {
-            tracing::info!(changed = ?done.changed, needs_restart = ?done.needs_restart, "settings read again");
-        }
-        Err(e) => tracing::error!("the settings cannot be applied: {e:#}"),
-    }
 }

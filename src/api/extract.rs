@@ -127,6 +127,37 @@ pub(super) mod params {
             "Make the change also when it locks the caller out or opens to all. Default false.",
         ),
     ];
+    const DATE_PARAM: Param =
+        opt("date", Kind::Date, "One day of the server's zone, YYYY-MM-DD. Default: today.");
+    pub const DAY: &[Param] = &[DATE_PARAM];
+    pub const LOGS_DOWNLOAD: &[Param] =
+        &[opt("id", Kind::Int { min: 1, max: i64::MAX }, "The job's number. Default: all jobs."), DATE_PARAM];
+    pub const EXEC_DOWNLOAD: &[Param] = &[
+        req("exec_id", Kind::Text, "The run."),
+        opt(
+            "part",
+            Kind::OneOf(&["stdout", "stderr", "http_resp", "func_result"]),
+            "Only this, as it is. Default: all there is.",
+        ),
+    ];
+    pub const LOGS_CLEAR: &[Param] = &[
+        req("type", Kind::OneOf(&["job", "zap"]), "job: run records; zap: the system log."),
+        opt("id", Kind::Int { min: 1, max: i64::MAX }, "For job: only this job's. Default: all jobs'."),
+        opt("date", Kind::Date, "Only this day's, YYYY-MM-DD. Default: all days."),
+    ];
+    pub const SYSTEM_LOG: &[Param] = &[
+        PAGE_PARAM,
+        SIZE_PARAM,
+        opt("date", Kind::Date, "One day of the server's zone, YYYY-MM-DD. Default: all days."),
+        opt(
+            "level",
+            Kind::OneOf(&["error", "warn", "warning", "info", "debug", "trace"]),
+            "Only this level.",
+        ),
+        opt("text", Kind::Text, "Part of the line, in any case."),
+        opt("n", Kind::Int { min: 1, max: 10_000 }, "The last n lines as they are, instead of a page."),
+    ];
+    pub const SWITCH: &[Param] = &[req("enabled", Kind::Bool, "Whether the system log is written.")];
     pub const EXECS: &[Param] =
         &[ID_PARAM, opt("exec_id", Kind::Text, "The run. Default: the job's newest.")];
 
@@ -215,7 +246,7 @@ impl Call {
         let mut values = Map::new();
         for param in params {
             match typed(param, given.remove(param.name).unwrap_or(Value::Null)) {
-                Ok(Value::Null) if param.required && param.name == "id" => {
+                Ok(Value::Null) if param.required && !param.of_job => {
                     errors.push(bad(param, "必填", "is required", Value::Null));
                 }
                 Ok(Value::Null) => {}

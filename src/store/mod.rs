@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use retention::Pruned;
-pub use runs::{OpenRun, RunFilter, RunRecord};
+pub use runs::{OpenRun, RunFilter, RunRecord, RunsOf};
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,15 @@
-//! The system log: human lines on the terminal, JSON lines in a file a day. Secrets are never
-//! logged: settings print redacted, command texts and request bodies are not logged at all.
+//! The system log: human lines on the terminal, JSON lines in a file a day (`daily`). Secrets are
+//! never logged: settings print redacted, command texts and request bodies are not logged at all.
 
-use crate::config::LogConfig;
+use super::daily::{Daily, Place};
+use crate::clock::Clock;
+use crate::config::{Config, LogConfig};
+use chrono_tz::Tz;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
@@ -13,65 +17,98 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 /// Why the log cannot be written, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error(
-        "{path}: the log file cannot be written ({source}); set LOG_FILE to a place that this user may write"
-    )]
-    File { path: String, source: InitError },
-    #[error(
-        "{path}: the log folder cannot be made ({source}); set LOG_FILE to a place that this user may write"
-    )]
-    Folder { path: String, source: std::io::Error },
+    #[error("{path}: the log cannot be written ({source}); set LOG_FILE to a place that this user may write")]
+    File { path: String, source: std::io::Error },
     #[error("the log is already set up")]
     Twice,
 }
 
-/// The log of this process; it writes what is left when it is dropped.
-#[derive(Debug)]
-pub struct Log {
-    level: reload::Handle<EnvFilter, Registry>,
-    _guard: WorkerGuard,
-}
-
-impl Log {
-    /// Logs at this level from now on.
-    pub fn set_level(&self, level: &str) {
-        if let Err(e) = self.level.reload(EnvFilter::new(level)) {
-            tracing::error!("the log level cannot be changed: {e}");
-        }
-    }
-}
-
-/// Sets the log up for the whole process.
-pub fn init(config: &LogConfig) -> Result<Log, LogError> {
-    let (writer, guard) = tracing_appender::non_blocking(appender(config)?);
+/// Sets the log up for the whole process. It writes what is left when the guard is dropped.
+pub fn init(config: &Config, clock: Clock) -> Result<(Control, WorkerGuard), LogError> {
+    let LogConfig { level, days, .. } = &config.log;
+    let place = Place::new(&config.log);
+    let path = crate::config::shown(place.current());
+    let daily = Daily::open(place, *days, config.zone, clock.clone());
+    let (writer, guard) =
+        tracing_appender::non_blocking(daily.map_err(|source| LogError::File { path, source })?);
+    let time = LocalTime { zone: config.zone, clock };
     let terminal = fmt::layer()
+        .with_timer(time.clone())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
-    let file = fmt::layer().json().flatten_event(true).with_writer(writer);
-    let (filter, level) = reload::Layer::new(EnvFilter::new(&config.level));
+    let file = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_timer(time)
+        .with_file(true)
+        .with_line_number(true)
+        .with_writer(writer);
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(level));
     tracing_subscriber::registry()
         .with(filter)
         .with(terminal)
         .with(file)
         .try_init()
         .map_err(|_| LogError::Twice)?;
-    Ok(Log { level, _guard: guard })
+    Ok((Control::new(level, Some(handle)), guard))
 }
 
-/// `app.log` becomes `app.2026-11-22.log`; the newest `days` files stay.
-fn appender(config: &LogConfig) -> Result<RollingFileAppender, LogError> {
-    let path = &config.file;
-    let text =
-        |part: Option<&std::ffi::OsStr>| part.map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)
-        .map_err(|source| LogError::Folder { path: folder.display().to_string(), source })?;
-    RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix(text(path.file_stem()))
-        .filename_suffix(text(path.extension()))
-        .max_log_files(config.days)
-        .build(folder)
-        .map_err(|source| LogError::File { path: path.display().to_string(), source })
+/// What can be changed of the log while it is written. A clone controls the same log.
+#[derive(Clone, Debug)]
+pub struct Control(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    level: String,
+    enabled: bool,
+    /// `None` in a process whose log is not ours.
+    handle: Option<reload::Handle<EnvFilter, Registry>>,
+}
+
+impl Control {
+    fn new(level: &str, handle: Option<reload::Handle<EnvFilter, Registry>>) -> Self {
+        Self(Arc::new(Mutex::new(State { level: level.to_owned(), enabled: true, handle })))
+    }
+
+    /// Of a process that set up a log of its own.
+    pub fn detached() -> Self {
+        Self::new("info", None)
+    }
+
+    /// Logs at this level from now on, or once the log is on again.
+    pub fn set_level(&self, level: &str) {
+        self.change(|state| level.clone_into(&mut state.level));
+    }
+
+    /// Switches the log off or on. A restart switches it on again.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.change(|state| state.enabled = enabled);
+    }
+
+    pub fn is_enabled(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).enabled
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        let filter = EnvFilter::new(if state.enabled { &state.level } else { "off" });
+        if let Some(Err(e)) = state.handle.as_ref().map(|handle| handle.reload(filter)) {
+            tracing::error!("the log cannot be changed: {e}");
+        }
+    }
+}
+
+/// The server's local time with its offset, so that a line and a job's schedule compare by eye.
+#[derive(Clone, Debug)]
+struct LocalTime {
+    zone: Tz,
+    clock: Clock,
+}
+
+impl FormatTime for LocalTime {
+    fn format_time(&self, w: &mut Writer<'_>) -> std::fmt::Result {
+        w.write_str(&self.clock.now().rfc3339(self.zone))
+    }
 }
