@@ -64,7 +64,7 @@ fn swagger(file: &str, lang: Lang) -> Response {
     }
 }
 
-fn document() -> OpenApi {
+pub(super) fn document() -> OpenApi {
     let mut paths = PathsBuilder::new();
     for route in ROUTES {
         let method = match route.method {

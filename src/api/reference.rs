@@ -3,7 +3,8 @@
 
 use super::docs::Shape;
 use super::extract::{Kind, Param};
-use super::{ROUTES, Route, Verb};
+use super::{ROUTES, Route, Verb, docs};
+use serde_json::Value;
 use std::fmt::Write;
 
 const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -35,8 +36,29 @@ pub(super) fn page() -> String {
     for route in ROUTES {
         section(&mut out, route);
     }
+    schemas(&mut out);
     out += "</main></body></html>";
     out
+}
+
+/// The fields of what the answers hold, from the document's own schemas.
+fn schemas(out: &mut String) {
+    let document = serde_json::to_value(docs::document()).unwrap_or_default();
+    let all = document.pointer("/components/schemas").and_then(Value::as_object);
+    for (name, schema) in all.into_iter().flatten() {
+        push(out, format_args!("<section id=\"{name}\"><h2>{name}</h2><table>"));
+        for (field, about) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let kind = match &about["type"] {
+                Value::Array(kinds) => {
+                    kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or ")
+                }
+                kind => kind.as_str().unwrap_or_default().to_owned(),
+            };
+            let doc = escaped(about["description"].as_str().unwrap_or_default());
+            push(out, format_args!("<tr><td><code>{field}</code></td><td>{kind}</td><td>{doc}</td></tr>"));
+        }
+        *out += "</table></section>";
+    }
 }
 
 fn section(out: &mut String, route: &Route) {
@@ -60,19 +82,21 @@ fn section(out: &mut String, route: &Route) {
         }
         *out += "</table>";
     }
+    let link = |name: &str| format!("<a href=\"#{name}\">{name}</a>");
     let answers = match route.answers {
         Shape::Nothing => "{\"code\", \"msg\", \"data\": null}".to_owned(),
-        Shape::Data(name) => format!("{{\"code\", \"msg\", \"data\": {name}}}"),
-        Shape::List(name) => format!("{{\"code\", \"msg\", \"data\": [{name}]}}"),
+        Shape::Data(name) => format!("{{\"code\", \"msg\", \"data\": {}}}", link(name)),
+        Shape::List(name) => format!("{{\"code\", \"msg\", \"data\": [{}]}}", link(name)),
         Shape::Page(name) => {
             format!(
-                "{{\"code\", \"msg\", \"data\": [{name}], \"total\", \"page_total\", \"pages_total\", \"page\", \"page_size\"}}"
+                "{{\"code\", \"msg\", \"data\": [{}], \"total\", \"page_total\", \"pages_total\", \"page\", \"page_size\"}}",
+                link(name)
             )
         }
-        Shape::Bare(name) => name.to_owned(),
+        Shape::Bare(name) => link(name),
         Shape::File(media) => media.to_owned(),
     };
-    push(out, format_args!("<p>Answers <code>{}</code></p></section>", escaped(&answers)));
+    push(out, format_args!("<p>Answers <code>{answers}</code></p></section>"));
 }
 
 fn kind(param: &Param) -> String {
