@@ -99,7 +99,7 @@ impl App {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             listen = %format!("{}:{port}", self.config.host),
-            database = %shown(self.store.path()),
+            database = self.store.place(),
             zone = self.config.zone.name(),
             "TimerJobs is running: http://127.0.0.1:{port}/docs"
         );

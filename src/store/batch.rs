@@ -1,12 +1,13 @@
 //! One transaction for everything that one turn of the engine decided: the group commit. However
 //! many fires a batch holds, each table is touched by one statement.
 
+use super::db::Conn;
+use super::sql::{Arg, Kind, Rows, Sql, list};
 use super::{Result, Store, write_job};
 use crate::domain::UtcMs;
 use crate::domain::job::{Job, JobId, JobSpec, Removal, StopReason};
-use crate::domain::run::{Outcome, Reason, Report, RunId, Source};
-use serde_json::{Value, json};
-use sqlx::{Sqlite, Transaction};
+use crate::domain::run::{FuncReport, HttpReport, Outcome, Reason, Report, RunId, Source};
+use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -129,8 +130,6 @@ pub struct Committed {
     pub jobs: Vec<JobWritten>,
 }
 
-pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
-
 impl Batch {
     pub fn is_empty(&self) -> bool {
         self.opens.is_empty()
@@ -151,7 +150,7 @@ impl Store {
     /// the commit itself may have gone through.
     pub async fn commit(&self, batch: &Batch) -> Result<Committed> {
         let mut done = Committed::default();
-        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.write.begin().await?;
         let mut starts: HashMap<JobId, u32> = batch.cursors.iter().map(|(id, c)| (*id, c.starts)).collect();
         done.lost_races = open_runs(&mut tx, &batch.opens).await?;
         for run in batch.opens.iter().filter(|run| done.lost_races.contains(&run.id) && counts(run)) {
@@ -177,12 +176,10 @@ impl Store {
             done.jobs.push(write_job::write_job(&mut tx, write, batch.now).await?);
         }
         let opened = batch.opens.iter().filter(|r| !done.lost_races.contains(&r.id)).map(NewRun::bytes);
-        sqlx::query("UPDATE tj_system SET last_seen_ms = ?, log_bytes = log_bytes + ?, clock_epoch = coalesce(?, clock_epoch)")
-            .bind(batch.now.0)
-            .bind(opened.sum::<i64>() + closed)
-            .bind(batch.clock_epoch)
-            .execute(&mut *tx)
-            .await?;
+        let text = "UPDATE tj_system SET last_seen_ms = ?, log_bytes = log_bytes + ?, \
+                    clock_epoch = coalesce(?, clock_epoch)";
+        let bytes = opened.sum::<i64>() + closed;
+        tx.execute(&Sql::new(text).bind(batch.now.0).bind(bytes).bind(batch.clock_epoch)).await?;
         tx.commit().await?;
         Ok(done)
     }
@@ -193,116 +190,166 @@ fn counts(run: &NewRun) -> bool {
     run.fire.is_some() && !run.outcome.is_final()
 }
 
+const OPENED: &[(&str, Kind)] = &[
+    ("id", Kind::Int),
+    ("job_id", Kind::Int),
+    ("fire_ms", Kind::Int),
+    ("clock_epoch", Kind::Int),
+    ("job_name", Kind::Text),
+    ("mode", Kind::Text),
+    ("command", Kind::Text),
+    ("source", Kind::Text),
+    ("outcome", Kind::Text),
+    ("reason", Kind::Text),
+    ("scheduled_ms", Kind::Int),
+    ("start_ms", Kind::Int),
+    ("end_ms", Kind::Int),
+    ("attempt", Kind::Int),
+    ("missed_to_ms", Kind::Int),
+    ("missed_count", Kind::Int),
+    ("bytes", Kind::Int),
+];
+
 /// Inserts the runs; gives back those whose fire is already taken.
-async fn open_runs(tx: &mut Tx<'_>, runs: &[NewRun]) -> Result<HashSet<RunId>> {
+async fn open_runs(tx: &mut Conn, runs: &[NewRun]) -> Result<HashSet<RunId>> {
     if runs.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows: Vec<Value> = runs.iter().map(open_row).collect();
-    let won: Vec<i64> = sqlx::query_scalar(
-        "INSERT INTO tj_runs (id, job_id, fire_ms, clock_epoch, job_name, mode, command, source, outcome, reason, \
-         scheduled_ms, start_ms, end_ms, attempt, missed_to_ms, missed_count, bytes) \
-         SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, \
-         value->>9, value->>10, value->>11, value->>12, 1, value->>13, value->>14, value->>15 \
-         FROM json_each(?) WHERE true ON CONFLICT DO NOTHING RETURNING id",
-    )
-    .bind(Value::from(rows).to_string())
-    .fetch_all(&mut **tx)
-    .await?;
-    let won: HashSet<i64> = won.into_iter().collect();
+    let rows = runs.iter().map(open_row).collect();
+    tx.execute_all(&Rows::new(OPENED, rows).insert(tx.dialect(), "tj_runs", "id")).await?;
+    let text = format!("SELECT id FROM tj_runs WHERE id IN {}", list(runs.iter().map(|r| r.id.0)));
+    let won: Vec<(i64,)> = tx.fetch(&Sql { keep: false, ..Sql::new(text) }).await?;
+    let won: HashSet<i64> = won.into_iter().map(|(id,)| id).collect();
     Ok(runs.iter().map(|r| r.id).filter(|id| !won.contains(&id.0)).collect())
 }
 
-fn open_row(run: &NewRun) -> Value {
+fn open_row(run: &NewRun) -> Vec<Arg> {
     let spec = &run.job.spec;
     // A record that is final from the start ends when it is made.
     let end = run.outcome.is_final().then(|| run.start.unwrap_or(run.scheduled_at).0);
-    json!([
-        run.id.0,
-        run.job.id.0,
-        run.fire.map(|t| t.0),
-        run.clock_epoch,
-        spec.name,
-        spec.action.mode().as_str(),
-        spec.command,
-        run.source.as_str(),
-        run.outcome.as_str(),
-        run.reason.map(Reason::as_str),
-        run.scheduled_at.0,
-        run.start.map(|t| t.0),
-        end,
-        run.missed.map(|(to, _)| to.0),
-        run.missed.map(|(_, count)| count),
-        run.bytes(),
-    ])
+    vec![
+        run.id.0.into(),
+        run.job.id.0.into(),
+        run.fire.map(|t| t.0).into(),
+        run.clock_epoch.into(),
+        spec.name.as_str().into(),
+        spec.action.mode().as_str().into(),
+        spec.command.as_str().into(),
+        run.source.as_str().into(),
+        run.outcome.as_str().into(),
+        run.reason.map(Reason::as_str).into(),
+        run.scheduled_at.0.into(),
+        run.start.map(|t| t.0).into(),
+        end.into(),
+        1.into(),
+        run.missed.map(|(to, _)| to.0).into(),
+        run.missed.map(|(_, count)| i64::try_from(count).unwrap_or(i64::MAX)).into(),
+        run.bytes().into(),
+    ]
 }
 
-async fn start_runs(tx: &mut Tx<'_>, starts: &[RunStart]) -> Result<()> {
+const OPEN: &str = "tj_runs.outcome IN ('waiting', 'running')";
+
+async fn start_runs(tx: &mut Conn, starts: &[RunStart]) -> Result<()> {
+    const COLUMNS: &[(&str, Kind)] = &[
+        ("id", Kind::Int),
+        ("at", Kind::Int),
+        ("attempt", Kind::Int),
+        ("pid", Kind::Int),
+        ("pid_start", Kind::Int),
+    ];
     if starts.is_empty() {
         return Ok(());
     }
-    let rows: Vec<Value> = starts
-        .iter()
-        .map(|s| json!([s.run.0, s.at.0, s.attempt, s.child.map(|c| c.0), s.child.map(|c| c.1)]))
-        .collect();
-    sqlx::query(
-        "UPDATE tj_runs SET outcome = 'running', start_ms = v.at, attempt = v.attempt, \
-         pid = coalesce(v.pid, tj_runs.pid), pid_start = coalesce(v.pid_start, tj_runs.pid_start) \
-         FROM (SELECT value->>0 AS id, value->>1 AS at, value->>2 AS attempt, value->>3 AS pid, value->>4 AS pid_start \
-               FROM json_each(?)) AS v \
-         WHERE tj_runs.id = v.id AND tj_runs.outcome IN ('waiting', 'running')",
-    )
-    .bind(Value::from(rows).to_string())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    let row = |s: &RunStart| {
+        let child = s.child.map(|(pid, start)| (i64::from(pid), i64::try_from(start).unwrap_or(i64::MAX)));
+        vec![
+            s.run.0.into(),
+            s.at.0.into(),
+            i64::from(s.attempt).into(),
+            child.map(|c| c.0).into(),
+            child.map(|c| c.1).into(),
+        ]
+    };
+    let set = [
+        ("outcome", "'running'"),
+        ("start_ms", "v.at"),
+        ("attempt", "v.attempt"),
+        ("pid", "coalesce(v.pid, tj_runs.pid)"),
+        ("pid_start", "coalesce(v.pid_start, tj_runs.pid_start)"),
+    ];
+    let condition = format!("tj_runs.id = v.id AND {OPEN}");
+    let rows = Rows::new(COLUMNS, starts.iter().map(row).collect());
+    tx.execute_all(&rows.update(tx.dialect(), "tj_runs", &set, &condition)).await
 }
 
+const CLOSED: &[(&str, Kind)] = &[
+    ("id", Kind::Int),
+    ("outcome", Kind::Text),
+    ("reason", Kind::Text),
+    ("end_ms", Kind::Int),
+    ("bytes", Kind::Int),
+    ("exit_code", Kind::Int),
+    ("error", Kind::Text),
+    ("result", Kind::Text),
+    ("http_method", Kind::Text),
+    ("http_status", Kind::Int),
+    ("http_url", Kind::Text),
+    ("func_name", Kind::Text),
+    ("func_args", Kind::Text),
+    ("func_result", Kind::Text),
+    ("stdout", Kind::Text),
+    ("stderr", Kind::Text),
+    ("http_resp", Kind::Text),
+];
+
 /// Closes the runs that are open, each by its first close; gives back the bytes that came in.
-async fn close_runs(tx: &mut Tx<'_>, closes: &[RunClose]) -> Result<i64> {
+async fn close_runs(tx: &mut Conn, closes: &[RunClose]) -> Result<i64> {
     if closes.is_empty() {
         return Ok(0);
     }
-    let mut first = HashMap::new();
-    for close in closes {
-        first.entry(close.run.0).or_insert(close);
+    let ids = list(closes.iter().map(|close| close.run.0));
+    let text = format!("SELECT id FROM tj_runs WHERE id IN {ids} AND {OPEN}{}", tx.dialect().lock());
+    let open: Vec<(i64,)> = tx.fetch(&Sql { keep: false, ..Sql::new(text) }).await?;
+    let mut open: HashSet<i64> = open.into_iter().map(|(id,)| id).collect();
+    let first: Vec<_> = closes.iter().filter(|close| open.remove(&close.run.0)).collect();
+    let set: Vec<_> = CLOSED[1..]
+        .iter()
+        .map(|(name, _)| {
+            (*name, if *name == "bytes" { "tj_runs.bytes + v.bytes".into() } else { format!("v.{name}") })
+        })
+        .collect();
+    let set: Vec<_> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let rows = Rows::new(CLOSED, first.iter().map(|close| close_row(close)).collect());
+    if !first.is_empty() {
+        tx.execute_all(&rows.update(tx.dialect(), "tj_runs", &set, "tj_runs.id = v.id")).await?;
     }
-    let rows: Vec<Value> = first.values().map(|close| close_row(close)).collect();
-    let closed: Vec<i64> = sqlx::query_scalar(
-        "UPDATE tj_runs SET outcome = v.j->>1, reason = v.j->>2, end_ms = v.j->>3, bytes = bytes + (v.j->>4), \
-         exit_code = v.j->>5, error = v.j->>6, result = v.j->>7, http_method = v.j->>8, http_status = v.j->>9, \
-         http_url = v.j->>10, func_name = v.j->>11, func_args = v.j->>12, func_result = v.j->>13, stdout = v.j->>14, \
-         stderr = v.j->>15, http_resp = v.j->>16 \
-         FROM (SELECT value AS j FROM json_each(?)) AS v \
-         WHERE tj_runs.id = v.j->>0 AND tj_runs.outcome IN ('waiting', 'running') RETURNING id",
-    )
-    .bind(Value::from(rows).to_string())
-    .fetch_all(&mut **tx)
-    .await?;
-    Ok(closed.iter().filter_map(|id| first.get(id)).map(|close| report_bytes(&close.report)).sum())
+    Ok(first.iter().map(|close| report_bytes(&close.report)).sum())
 }
 
-fn close_row(close: &RunClose) -> Value {
+fn close_row(close: &RunClose) -> Vec<Arg> {
     let r = &close.report;
-    json!([
-        close.run.0,
-        r.outcome.as_str(),
-        close.reason.map(Reason::as_str),
-        close.end.0,
-        report_bytes(r),
-        r.exit_code,
-        r.error.as_ref().map(|e| json!(e).to_string()),
-        r.result,
-        r.http.as_ref().map(|h| &h.method),
-        r.http.as_ref().map(|h| h.status),
-        r.http.as_ref().map(|h| &h.url),
-        r.func.as_ref().map(|f| &f.name),
-        r.func.as_ref().map(|f| &f.args),
-        r.func.as_ref().map(|f| &f.result),
-        r.stdout,
-        r.stderr,
-        r.http.as_ref().map(|h| &h.response),
-    ])
+    let http = |text: fn(&HttpReport) -> &str| r.http.as_ref().map(text).into();
+    let func = |text: fn(&FuncReport) -> &str| r.func.as_ref().map(text).into();
+    vec![
+        close.run.0.into(),
+        r.outcome.as_str().into(),
+        close.reason.map(Reason::as_str).into(),
+        close.end.0.into(),
+        report_bytes(r).into(),
+        r.exit_code.map(i64::from).into(),
+        r.error.as_ref().map(|e| json!(e).to_string()).into(),
+        r.result.as_deref().into(),
+        http(|h| &h.method),
+        r.http.as_ref().and_then(|h| h.status).map(i64::from).into(),
+        http(|h| &h.url),
+        func(|f| &f.name),
+        func(|f| &f.args),
+        func(|f| &f.result),
+        r.stdout.as_str().into(),
+        r.stderr.as_str().into(),
+        http(|h| &h.response),
+    ]
 }
 
 fn report_bytes(r: &Report) -> i64 {
@@ -313,74 +360,86 @@ fn report_bytes(r: &Report) -> i64 {
 }
 
 /// Takes the starts off the limited jobs' counts; gives back the jobs that have not enough left.
-async fn reserve(tx: &mut Tx<'_>, batch: &Batch, starts: &mut HashMap<JobId, u32>) -> Result<HashSet<JobId>> {
-    let limited: Vec<(JobId, u32, u32)> = batch
+async fn reserve(tx: &mut Conn, batch: &Batch, starts: &mut HashMap<JobId, u32>) -> Result<HashSet<JobId>> {
+    const COLUMNS: &[(&str, Kind)] = &[("id", Kind::Int), ("n", Kind::Int)];
+    let limited: HashMap<i64, (u32, u32)> = batch
         .cursors
         .iter()
         .filter(|(_, c)| c.max_run_count > 0)
-        .map(|(id, c)| (*id, starts.get(id).copied().unwrap_or(0), c.max_run_count))
-        .filter(|(_, n, _)| *n > 0)
+        .map(|(id, c)| (id.0, (starts.get(id).copied().unwrap_or(0), c.max_run_count)))
+        .filter(|(_, (n, _))| *n > 0)
         .collect();
     if limited.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows: Vec<Value> = limited.iter().map(|(id, n, max)| json!([id.0, n, max])).collect();
-    let granted: Vec<i64> = sqlx::query_scalar(
-        "UPDATE tj_job_state SET run_count = run_count + v.n \
-         FROM (SELECT value->>0 AS id, value->>1 AS n, value->>2 AS most FROM json_each(?)) AS v \
-         WHERE tj_job_state.job_id = v.id AND tj_job_state.run_count + v.n <= v.most RETURNING job_id",
-    )
-    .bind(Value::from(rows).to_string())
-    .fetch_all(&mut **tx)
-    .await?;
-    let granted: HashSet<i64> = granted.into_iter().collect();
-    // What is reserved here must not be counted again when the cursor moves.
-    for (id, _, _) in &limited {
-        starts.insert(*id, 0);
+    // The rows are locked, so that what is read here is what is counted on below.
+    let ids = list(limited.keys().copied());
+    let text =
+        format!("SELECT job_id, run_count FROM tj_job_state WHERE job_id IN {ids}{}", tx.dialect().lock());
+    let counts: Vec<(i64, i64)> = tx.fetch(&Sql { keep: false, ..Sql::new(text) }).await?;
+    let granted: HashMap<i64, u32> = counts
+        .into_iter()
+        .filter_map(|(id, count)| {
+            let (n, most) = limited.get(&id)?;
+            (count + i64::from(*n) <= i64::from(*most)).then_some((id, *n))
+        })
+        .collect();
+    if !granted.is_empty() {
+        let rows = granted.iter().map(|(id, n)| vec![(*id).into(), i64::from(*n).into()]).collect();
+        let set = [("run_count", "tj_job_state.run_count + v.n")];
+        let rows = Rows::new(COLUMNS, rows);
+        tx.execute_all(&rows.update(tx.dialect(), "tj_job_state", &set, "tj_job_state.job_id = v.id"))
+            .await?;
     }
-    Ok(limited.into_iter().map(|(id, _, _)| id).filter(|id| !granted.contains(&id.0)).collect())
+    // What is reserved here must not be counted again when the cursor moves.
+    for id in limited.keys() {
+        starts.insert(JobId(*id), 0);
+    }
+    Ok(limited.into_keys().filter(|id| !granted.contains_key(id)).map(JobId).collect())
 }
 
-async fn skip_over_limit(tx: &mut Tx<'_>, runs: &HashSet<RunId>, now: UtcMs) -> Result<()> {
-    let ids = Value::from(runs.iter().map(|id| id.0).collect::<Vec<_>>()).to_string();
-    sqlx::query(
-        "UPDATE tj_runs SET outcome = 'skipped', reason = 'limit', end_ms = ? \
-         WHERE id IN (SELECT value FROM json_each(?))",
-    )
-    .bind(now.0)
-    .bind(ids)
-    .execute(&mut **tx)
-    .await?;
+async fn skip_over_limit(tx: &mut Conn, runs: &HashSet<RunId>, now: UtcMs) -> Result<()> {
+    let text = format!(
+        "UPDATE tj_runs SET outcome = 'skipped', reason = 'limit', end_ms = ? WHERE id IN {}",
+        list(runs.iter().map(|id| id.0))
+    );
+    tx.execute(&Sql { keep: false, ..Sql::new(text) }.bind(now.0)).await?;
     Ok(())
 }
 
-async fn move_cursors(tx: &mut Tx<'_>, batch: &Batch, starts: &HashMap<JobId, u32>) -> Result<()> {
+async fn move_cursors(tx: &mut Conn, batch: &Batch, starts: &HashMap<JobId, u32>) -> Result<()> {
+    const COLUMNS: &[(&str, Kind)] = &[
+        ("id", Kind::Int),
+        ("decided", Kind::Int),
+        ("n", Kind::Int),
+        ("done", Kind::Int),
+        ("last_run", Kind::Int),
+        ("streak", Kind::Int),
+    ];
     if batch.cursors.is_empty() {
         return Ok(());
     }
-    let rows: Vec<Value> = batch
-        .cursors
-        .iter()
-        .map(|(id, c)| {
-            let n = starts.get(id).copied().unwrap_or(0);
-            json!([
-                id.0,
-                c.decided.map(|t| t.0),
-                n,
-                c.immediate_done,
-                c.last_run.map(|t| t.0),
-                c.crash_streak
-            ])
-        })
-        .collect();
-    sqlx::query(
-        "UPDATE tj_job_state SET decided_ms = coalesce(v.j->>1, decided_ms), run_count = run_count + (v.j->>2), \
-         immediate_ms = CASE WHEN v.j->>3 THEN NULL ELSE immediate_ms END, \
-         last_run_ms = coalesce(v.j->>4, last_run_ms), crash_streak = coalesce(v.j->>5, crash_streak) \
-         FROM (SELECT value AS j FROM json_each(?)) AS v WHERE tj_job_state.job_id = v.j->>0",
-    )
-    .bind(Value::from(rows).to_string())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    let row = |(id, c): (&JobId, &Cursor)| {
+        let n = starts.get(id).copied().unwrap_or(0);
+        vec![
+            id.0.into(),
+            c.decided.map(|t| t.0).into(),
+            i64::from(n).into(),
+            i64::from(c.immediate_done).into(),
+            c.last_run.map(|t| t.0).into(),
+            c.crash_streak.into(),
+        ]
+    };
+    // In one order, so that two servers never wait for each other crosswise.
+    let mut cursors: Vec<_> = batch.cursors.iter().collect();
+    cursors.sort_unstable_by_key(|(id, _)| **id);
+    let set = [
+        ("decided_ms", "coalesce(v.decided, tj_job_state.decided_ms)"),
+        ("run_count", "tj_job_state.run_count + v.n"),
+        ("immediate_ms", "CASE WHEN v.done = 1 THEN NULL ELSE tj_job_state.immediate_ms END"),
+        ("last_run_ms", "coalesce(v.last_run, tj_job_state.last_run_ms)"),
+        ("crash_streak", "coalesce(v.streak, tj_job_state.crash_streak)"),
+    ];
+    let rows = Rows::new(COLUMNS, cursors.into_iter().map(row).collect());
+    tx.execute_all(&rows.update(tx.dialect(), "tj_job_state", &set, "tj_job_state.job_id = v.id")).await
 }

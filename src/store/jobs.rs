@@ -1,9 +1,9 @@
 //! Reading jobs.
 
+use super::sql::{Dialect, Sql};
 use super::{Error, Result, Store};
 use crate::domain::job::{Job, JobDraft, JobId, Removal};
 use chrono_tz::Tz;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
 /// A job as it is stored, with where it stands.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -121,55 +121,54 @@ const COLUMNS: &str = "SELECT j.id, j.name, j.descr, j.trigger_type, j.cron_expr
 impl Store {
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>> {
         let mut sql = select();
-        sql.push(" WHERE j.id = ").push_bind(id.0);
-        Ok(sql.build_query_as().fetch_optional(&self.read).await?)
+        sql.push_bind(" WHERE j.id = ?", id.0);
+        self.read.first(&sql).await
     }
 
     /// Every job with an id above `after`, in the order of ids, at most `limit`. Whether one is running
     /// is not looked up: the engine, which asks, knows.
     pub async fn jobs_after(&self, after: JobId, limit: i64) -> Result<Vec<JobRecord>> {
-        let mut sql = select_with("0");
-        sql.push(" WHERE j.id > ").push_bind(after.0).push(" ORDER BY j.id LIMIT ").push_bind(limit);
-        Ok(sql.build_query_as().fetch_all(&self.read).await?)
+        let mut sql = select_with("1 = 0");
+        sql.push_bind(" WHERE j.id > ?", after.0).push_bind(" ORDER BY j.id LIMIT ?", limit);
+        self.read.fetch(&sql).await
     }
 
     /// A page of jobs, newest first; `page` counts from 1.
     pub async fn jobs_page(&self, filter: &JobFilter, page: i64, size: i64) -> Result<Page<JobRecord>> {
-        let mut count = QueryBuilder::new("SELECT count(*) FROM tj_jobs j");
-        push_filter(&mut count, filter);
-        let total: i64 = count.build_query_scalar().fetch_one(&self.read).await?;
+        let dialect = self.read.dialect();
+        let mut count = Sql::new("SELECT count(*) FROM tj_jobs j");
+        push_filter(&mut count, filter, dialect);
+        let total = self.read.number(&count).await?;
         let mut sql = select();
-        push_filter(&mut sql, filter);
-        sql.push(" ORDER BY j.id DESC LIMIT ").push_bind(size);
-        sql.push(" OFFSET ").push_bind((page - 1).saturating_mul(size));
-        Ok(Page { items: sql.build_query_as().fetch_all(&self.read).await?, total })
+        push_filter(&mut sql, filter, dialect);
+        sql.push_bind(" ORDER BY j.id DESC LIMIT ?", size);
+        sql.push_bind(" OFFSET ?", (page - 1).saturating_mul(size));
+        Ok(Page { items: self.read.fetch(&sql).await?, total })
     }
 
     pub async fn job_counts(&self) -> Result<StateCounts> {
-        let row = sqlx::query(COUNTS).fetch_one(&self.read).await?;
-        let (total, enabled, running): (i64, i64, i64) =
-            (row.try_get("total")?, row.try_get("enabled")?, row.try_get("running")?);
+        let counts: Option<(i64, i64, i64)> = self.read.first(&Sql::new(COUNTS)).await?;
+        let (total, enabled, running) = counts.unwrap_or_default();
         Ok(StateCounts { total, running, waiting: enabled - running, stopped: total - enabled })
     }
 }
 
-pub(super) fn select() -> QueryBuilder<Sqlite> {
+pub(super) fn select() -> Sql {
     select_with(RUNNING)
 }
 
-fn select_with(running: &str) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(COLUMNS);
-    sql.push(running).push(" AS running FROM tj_jobs j JOIN tj_job_state s ON s.job_id = j.id");
-    sql
+fn select_with(running: &str) -> Sql {
+    Sql::new(format!("{COLUMNS}{running} AS running FROM tj_jobs j JOIN tj_job_state s ON s.job_id = j.id"))
 }
 
-fn push_filter(sql: &mut QueryBuilder<Sqlite>, filter: &JobFilter) {
+fn push_filter(sql: &mut Sql, filter: &JobFilter, dialect: Dialect) {
     sql.push(" WHERE 1 = 1");
     if let Some(name) = &filter.name {
-        sql.push(" AND instr(lower(j.name), lower(").push_bind(name.clone()).push(")) > 0");
+        let text = format!(" AND {}(lower(j.name), lower(?)) > 0", dialect.position());
+        sql.push_bind(&text, name.as_str());
     }
     if let Some(mode) = filter.mode {
-        sql.push(" AND j.mode = ").push_bind(mode);
+        sql.push_bind(" AND j.mode = ?", mode);
     }
     if filter.scheduled {
         sql.push(" AND j.enabled");

@@ -52,7 +52,7 @@ async fn a_job_comes_back_as_it_was_written() {
 async fn a_record_that_cannot_be_read_says_which_and_why() {
     let (store, _dir) = fresh().await;
     let job = add(&store, "a").await;
-    sqlx::query("UPDATE tj_jobs SET mode = 'telnet'").execute(&store.write).await.unwrap();
+    store.raw("UPDATE tj_jobs SET mode = 'telnet'").await;
     let error = record(&store, job.id).await.to_job(Tz::UTC).expect_err("refused").to_string();
     assert!(error.contains("job 1 (a)") && error.contains("mode: "), "{error}");
 }
@@ -170,9 +170,7 @@ async fn deleting_with_and_without_runs() {
     // A run of a deleted job still ends; one whose record is gone ends without a trace.
     commit_closes(&store, vec![close(runs[2].id, output.clone()), close(runs[4].id, output)]).await;
     books_balance(&store).await;
-    let states: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM tj_job_state").fetch_one(&store.read).await.unwrap();
-    assert_eq!(states, 1);
+    assert_eq!(store.raw_number("SELECT count(*) FROM tj_job_state").await, 1);
     write(&store, vec![JobWrite::Delete { id: c.id, with_runs: true }]).await;
     assert!(add(&store, "a").await.id > c.id, "a number is never used twice, a name may be");
 }
@@ -311,13 +309,10 @@ async fn a_record_says_what_was_decided() {
 /// With five million runs stored, what lists jobs must not read them.
 #[tokio::test]
 async fn open_runs_are_found_by_their_own_index() {
-    let (store, _dir) = fresh().await;
-    for sql in [jobs::select().into_string(), runs::OPEN_RUNS.to_owned(), jobs::COUNTS.to_owned()] {
+    let (store, _dir) = fresh_file().await;
+    for sql in [jobs::select().text, runs::open_runs(Dialect::Sqlite), jobs::COUNTS.to_owned()] {
         let plan: Vec<(i64, i64, i64, String)> =
-            sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
-                .fetch_all(&store.read)
-                .await
-                .unwrap();
+            store.read.fetch(&Sql::new(format!("EXPLAIN QUERY PLAN {sql}"))).await.unwrap();
         let steps: Vec<_> = plan
             .into_iter()
             .map(|row| row.3)

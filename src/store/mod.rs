@@ -5,26 +5,34 @@
 //! the engine's loop: whatever comes in while one batch is being committed goes into the next.
 
 mod batch;
+mod db;
 mod jobs;
+mod migrate;
 mod open;
 mod retention;
 mod runs;
+mod server;
 mod settings;
+mod sql;
 mod write_job;
 
-use sqlx::sqlite::SqlitePool;
-use std::path::PathBuf;
+use db::Db;
+use sql::{Dialect, Sql};
+use std::sync::Arc;
 
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunFilter, RunRecord, RunsOf};
+pub use server::{Server, ServerError, ServerKind, TlsMode};
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the database does not answer as it should")]
     Database(#[from] sqlx::Error),
+    #[error("the database did not answer within {0} s")]
+    TimedOut(u64),
     #[error("stored data cannot be read: {0}")]
     Data(String),
 }
@@ -48,9 +56,10 @@ pub fn chain(e: &dyn std::error::Error) -> String {
 /// A handle to the database; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    read: SqlitePool,
-    write: SqlitePool,
-    path: PathBuf,
+    read: Db,
+    write: Db,
+    /// Where it is, for people: a file or an address, without a password.
+    place: Arc<str>,
 }
 
 /// The one row that belongs to no job.
@@ -67,40 +76,56 @@ pub struct System {
 pub struct DatabaseInfo {
     pub kind: &'static str,
     pub url: String,
-    pub table_prefix: &'static str,
+    pub table_prefix: String,
     pub version: String,
     pub size_bytes: i64,
 }
 
 impl Store {
     pub async fn info(&self) -> Result<DatabaseInfo> {
-        let version = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&self.read).await?;
-        let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-        let size_bytes = sqlx::query_scalar(sql).fetch_one(&self.read).await?;
-        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        let url = format!("sqlite:///{}", path.display());
-        Ok(DatabaseInfo { kind: "sqlite", url, table_prefix: "tj_", version, size_bytes })
+        let (kind, version, size) = match self.read.dialect() {
+            Dialect::Sqlite => {
+                let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+                ("sqlite", "SELECT sqlite_version()", size)
+            }
+            Dialect::MySql => {
+                let size = "SELECT CAST(coalesce(sum(data_length + index_length), 0) AS SIGNED) \
+                            FROM information_schema.tables WHERE table_schema = database()";
+                ("mysql", "SELECT version()", size)
+            }
+            Dialect::Postgres => {
+                let version = "SELECT current_setting('server_version')";
+                ("postgres", version, "SELECT pg_database_size(current_database())")
+            }
+        };
+        let found: Option<(String,)> = self.read.first(&Sql::new(version)).await?;
+        let size_bytes = self.read.number(&Sql::new(size)).await?;
+        let version = found.map(|(version,)| version).unwrap_or_default();
+        let (url, table_prefix) = (self.place.to_string(), self.read.prefix().to_owned());
+        Ok(DatabaseInfo { kind, url, table_prefix, version, size_bytes })
     }
 
     pub async fn system(&self) -> Result<System> {
-        let sql = "SELECT instance, clock_epoch, last_seen_ms, log_bytes FROM tj_system WHERE id = 1";
-        Ok(sqlx::query_as(sql).fetch_one(&self.read).await?)
+        let sql =
+            Sql::new("SELECT instance, clock_epoch, last_seen_ms, log_bytes FROM tj_system WHERE id = 1");
+        self.read.first(&sql).await?.ok_or_else(|| Error::Data("tj_system has no row".into()))
     }
 
     /// Asks the database whether it still reads and would write.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT id FROM tj_system WHERE id = 1").fetch_one(&self.read).await?;
+        self.read.number(&Sql::new("SELECT id FROM tj_system WHERE id = 1")).await?;
         Ok(())
     }
 
     /// Writes one row as it is: an error while the disk is full or the file locked.
     pub async fn probe_write(&self) -> Result<()> {
-        sqlx::query("UPDATE tj_system SET log_bytes = log_bytes").execute(&self.write).await?;
+        self.write.execute(&Sql::new("UPDATE tj_system SET log_bytes = log_bytes")).await?;
         Ok(())
     }
 
-    pub fn path(&self) -> &std::path::Path {
-        &self.path
+    /// Where the database is, for people.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Ends all connections; the write-ahead log goes back into the file.
@@ -116,3 +141,5 @@ mod jobs_test;
 mod retention_test;
 #[cfg(test)]
 mod store_test;
+#[cfg(test)]
+mod testing;

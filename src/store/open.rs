@@ -1,16 +1,15 @@
-//! Opens the database at start: settings of each connection, migrations, and a first line of help
+//! Opens an SQLite file at start: settings of each connection, migrations, and a first line of help
 //! for everything that can be wrong with the file.
 
-use super::{Store, chain};
-use sqlx::migrate::Migrator;
+use super::db::{Db, Pool};
+use super::sql::Dialect;
+use super::{Store, chain, migrate};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a writer waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -65,14 +64,18 @@ impl Store {
                 return Err(sqlx::Error::Protocol(format!("database disk image is malformed ({verdict})")));
             }
         }
-        MIGRATIONS.run(&write).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
+        let migrator = migrate::migrator(Dialect::Sqlite, "tj_");
+        migrator.run(&write).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
         // A write that changes nothing: a file that cannot be written is found now, not at the first fire.
         sqlx::query("UPDATE tj_system SET id = id").execute(&write).await?;
         // Readers set nothing that would need the write lock, and are all there from the start: while
         // somebody holds that lock, people can still look.
         let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(busy);
         let read = pool().min_connections(READERS).max_connections(READERS).connect_with(options).await?;
-        Ok(Self { read, write, path: PathBuf::from(path) })
+        let db = |pool| Db::new(Pool::Sqlite(pool), "tj_", None);
+        let place =
+            format!("sqlite:///{}", std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display());
+        Ok(Self { read: db(read), write: db(write), place: place.into() })
     }
 }
 

@@ -1,9 +1,11 @@
 //! Opening the database: how each connection is set, and one line of help for a file that is no good.
 
 use super::*;
-use crate::store::store_test::{add, commit_opens, fresh, run};
+use crate::store::sql::Sql;
+use crate::store::store_test::{add, commit_opens, fresh_file, run};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions, Connection};
+use std::path::PathBuf;
 use tempfile::tempdir;
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -23,15 +25,14 @@ async fn refused(path: &Path) -> String {
 
 #[tokio::test]
 async fn every_connection_is_durable() {
-    let (store, _dir) = fresh().await;
+    let (store, _dir) = fresh_file().await;
     for pool in [&store.write, &store.read] {
-        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await.unwrap();
-        let sync: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(pool).await.unwrap();
-        let busy: i64 = sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(pool).await.unwrap();
-        assert_eq!((mode.as_str(), sync, busy), ("wal", 2, 2_000), "WAL, FULL, 2 s");
+        let mode: Option<(String,)> = pool.first(&Sql::new("PRAGMA journal_mode")).await.unwrap();
+        let sync = pool.number(&Sql::new("PRAGMA synchronous")).await.unwrap();
+        let busy = pool.number(&Sql::new("PRAGMA busy_timeout")).await.unwrap();
+        assert_eq!((mode.unwrap().0.as_str(), sync, busy), ("wal", 2, 2_000), "WAL, FULL, 2 s");
     }
-    let vacuum: i64 = sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&store.write).await.unwrap();
-    assert_eq!(vacuum, 2, "incremental: space can be given back");
+    assert_eq!(store.raw_number("PRAGMA auto_vacuum").await, 2, "incremental: space can be given back");
 }
 
 #[tokio::test]
@@ -41,7 +42,7 @@ async fn a_new_file_is_made_with_its_folders_and_found_again() {
     let store = Store::open(&path).await.unwrap();
     let job = add(&store, "kept").await;
     let instance = store.system().await.unwrap().instance;
-    assert_eq!((store.path(), instance.len()), (path.as_path(), 32));
+    assert!(store.place().ends_with("timer jobs.db") && instance.len() == 32);
     store.ping().await.unwrap();
     store.probe_write().await.unwrap();
     store.close().await;
@@ -64,10 +65,10 @@ async fn an_empty_file_is_a_new_database() {
 /// A server that was killed leaves its write-ahead log: what it had committed is there.
 #[tokio::test]
 async fn what_was_committed_is_on_disk_before_close() {
-    let (store, dir) = fresh().await;
+    let (store, dir) = fresh_file().await;
     let job = add(&store, "kept").await;
     let copy = tempdir().unwrap();
-    for file in std::fs::read_dir(dir.path()).unwrap() {
+    for file in std::fs::read_dir(dir.path().parent().unwrap()).unwrap() {
         let file = file.unwrap();
         std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
@@ -92,14 +93,14 @@ async fn garbage_is_refused() {
 }
 
 /// A closed database of some 400 pages, and its bytes.
-async fn filled() -> (PathBuf, Vec<u8>, tempfile::TempDir) {
-    let (store, dir) = fresh().await;
+async fn filled() -> (PathBuf, Vec<u8>, crate::store::testing::Place) {
+    let (store, dir) = fresh_file().await;
     let job = add(&store, &"n".repeat(90)).await;
     for _ in 0..4 {
         commit_opens(&store, (0..1_000).map(|_| run(&job, None)).collect()).await;
     }
     store.close().await;
-    let path = store.path().to_owned();
+    let path = dir.path();
     let bytes = std::fs::read(&path).unwrap();
     assert!(bytes.len() > 100 * 4_096);
     (path, bytes, dir)
@@ -164,8 +165,8 @@ async fn a_locked_database_is_refused() {
 
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused() {
-    let (store, _dir) = fresh().await;
-    let path = store.path().to_owned();
+    let (store, dir) = fresh_file().await;
+    let path = dir.path();
     store.close().await;
     let mut other = stranger(&path).await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \

@@ -94,7 +94,7 @@ async fn jobs_that_ran_since() {
 
 #[tokio::test]
 async fn much_output_is_deleted_bit_by_bit_and_its_space_given_back() {
-    let (store, dir) = fresh().await;
+    let (store, dir) = fresh_file().await;
     let job = add(&store, "a").await;
     let mib = Report { stdout: "x".repeat(1 << 20), ..Report::new(Outcome::Success) };
     let opens: Vec<_> =
@@ -106,7 +106,7 @@ async fn much_output_is_deleted_bit_by_bit_and_its_space_given_back() {
     books_balance(&store).await;
     assert!(store.system().await.unwrap().log_bytes >= 20 << 20);
     store.close().await;
-    let path = dir.path().join("jobs.db");
+    let path = dir.path();
     let full = std::fs::metadata(&path).unwrap().len();
     assert!(full > 20 << 20);
 

@@ -1,10 +1,10 @@
 //! Reading run records.
 
+use super::sql::{Dialect, Sql, list};
 use super::{Page, Result, Store};
 use crate::domain::UtcMs;
 use crate::domain::job::JobId;
 use crate::domain::run::RunId;
-use sqlx::{QueryBuilder, Sqlite};
 
 /// A run record as it is stored; the migration says what each column means.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -69,23 +69,25 @@ pub struct RunsOf {
 
 impl RunsOf {
     /// Adds itself to a statement that ends in a condition.
-    pub(super) fn push(&self, sql: &mut QueryBuilder<Sqlite>) {
+    pub(super) fn push(&self, sql: &mut Sql) {
         if let Some(job) = self.job {
-            sql.push(" AND job_id = ").push_bind(job.0);
+            sql.push_bind(" AND job_id = ?", job.0);
         }
-        if let Some((from, to)) = self.day {
-            sql.push(" AND id >= ").push_bind(RunId::first_at(from).0);
-            sql.push(" AND id < ").push_bind(RunId::first_at(to).0);
-        }
+        push_day(sql, self.day);
+    }
+}
+
+/// Ids carry the time of creation, so a day is a range of the index.
+fn push_day(sql: &mut Sql, day: Option<(UtcMs, UtcMs)>) {
+    if let Some((from, to)) = day {
+        sql.push_bind(" AND id >= ?", RunId::first_at(from).0);
+        sql.push_bind(" AND id < ?", RunId::first_at(to).0);
     }
 }
 
 const COLUMNS: &str = "SELECT id, job_id, job_name, mode, command, source, outcome, reason, scheduled_ms, start_ms, \
     end_ms, attempt, missed_to_ms, missed_count, exit_code, error, result, http_method, http_status, http_url, \
     func_name, func_args, func_result";
-
-pub(super) const OPEN_RUNS: &str = "SELECT id, job_id, outcome, source, scheduled_ms, attempt, pid, pid_start \
-    FROM tj_runs INDEXED BY tj_runs_open WHERE outcome IN ('waiting', 'running') ORDER BY id";
 
 /// What a job printed or was answered may be long: a page holds about so many characters of each of
 /// these columns, shared by its records, and cuts what is longer. One record alone is whole.
@@ -96,63 +98,63 @@ const LONG_MIN: i64 = 16 << 10;
 impl Store {
     /// A page of one job's runs; `page` counts from 1. Long output is cut, see `LONG_COLUMNS`.
     pub async fn runs_page(&self, filter: &RunFilter, page: i64, size: i64) -> Result<Page<RunRecord>> {
-        let mut count = QueryBuilder::new("SELECT count(*) FROM tj_runs");
-        push_filter(&mut count, filter);
-        let total: i64 = count.build_query_scalar().fetch_one(&self.read).await?;
-        let mut sql = QueryBuilder::new(COLUMNS);
+        let of = RunsOf { job: Some(filter.job), day: filter.day };
+        let mut count = Sql::new("SELECT count(*) FROM tj_runs WHERE 1 = 1");
+        of.push(&mut count);
+        let total = self.read.number(&count).await?;
+        let mut sql = Sql::new(COLUMNS);
         let most = (PAGE_CHARS / size.max(1)).max(LONG_MIN);
+        let length = self.read.dialect().length();
         for name in LONG_COLUMNS {
-            sql.push(", CASE WHEN length(").push(name).push(") > ");
-            sql.push_bind(most).push(" THEN substr(").push(name).push(", 1, ").push_bind(most);
-            sql.push(") || '…' ELSE ").push(name).push(" END AS ").push(name);
+            sql.push(&format!(
+                ", CASE WHEN {length}({name}) > {most} THEN concat(substr({name}, 1, {most}), '…') ELSE {name} END AS {name}"
+            ));
         }
-        sql.push(" FROM tj_runs");
-        push_filter(&mut sql, filter);
+        sql.push(" FROM tj_runs WHERE 1 = 1");
+        of.push(&mut sql);
         sql.push(if filter.newest_first { " ORDER BY id DESC" } else { " ORDER BY id" });
-        sql.push(" LIMIT ").push_bind(size).push(" OFFSET ").push_bind((page - 1).saturating_mul(size));
-        Ok(Page { items: sql.build_query_as().fetch_all(&self.read).await?, total })
+        sql.push_bind(" LIMIT ?", size).push_bind(" OFFSET ?", (page - 1).saturating_mul(size));
+        Ok(Page { items: self.read.fetch(&sql).await?, total })
     }
 
     pub async fn run(&self, id: RunId) -> Result<Option<RunRecord>> {
-        let mut sql = QueryBuilder::new(COLUMNS);
-        sql.push(", stdout, stderr, http_resp FROM tj_runs WHERE id = ").push_bind(id.0);
-        Ok(sql.build_query_as().fetch_optional(&self.read).await?)
+        let mut sql = Sql::new(COLUMNS);
+        sql.push_bind(", stdout, stderr, http_resp FROM tj_runs WHERE id = ?", id.0);
+        self.read.first(&sql).await
     }
 
     /// At most `most` whole records after the run `after`, oldest first.
     pub async fn runs_after(&self, of: RunsOf, after: RunId, most: i64) -> Result<Vec<RunRecord>> {
-        let mut sql = QueryBuilder::new(COLUMNS);
-        sql.push(", stdout, stderr, http_resp FROM tj_runs WHERE id > ").push_bind(after.0);
+        let mut sql = Sql::new(COLUMNS);
+        sql.push_bind(", stdout, stderr, http_resp FROM tj_runs WHERE id > ?", after.0);
         of.push(&mut sql);
-        sql.push(" ORDER BY id LIMIT ").push_bind(most);
-        Ok(sql.build_query_as().fetch_all(&self.read).await?)
+        sql.push_bind(" ORDER BY id LIMIT ?", most);
+        self.read.fetch(&sql).await
     }
 
     /// The greatest run id, 0 when there is none.
     pub async fn newest_run(&self) -> Result<RunId> {
-        let id: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM tj_runs").fetch_one(&self.read).await?;
-        Ok(RunId(id.unwrap_or(0)))
+        let sql = Sql::new("SELECT coalesce(max(id), 0) FROM tj_runs");
+        Ok(RunId(self.read.number(&sql).await?))
     }
 
     /// Every run that is waiting or running, oldest first.
     pub async fn open_runs(&self) -> Result<Vec<OpenRun>> {
-        Ok(sqlx::query_as(OPEN_RUNS).fetch_all(&self.read).await?)
+        self.read.fetch(&Sql::new(open_runs(self.read.dialect()))).await
     }
 
     /// Which of these runs exist.
     pub async fn existing_runs(&self, ids: &[RunId]) -> Result<Vec<RunId>> {
-        let ids = serde_json::Value::from(ids.iter().map(|id| id.0).collect::<Vec<_>>()).to_string();
-        let sql = "SELECT id FROM tj_runs WHERE id IN (SELECT value FROM json_each(?))";
-        let found: Vec<i64> = sqlx::query_scalar(sql).bind(ids).fetch_all(&self.read).await?;
-        Ok(found.into_iter().map(RunId).collect())
+        let text = format!("SELECT id FROM tj_runs WHERE id IN {}", list(ids.iter().map(|id| id.0)));
+        let found: Vec<(i64,)> = self.read.fetch(&Sql { keep: false, ..Sql::new(text) }).await?;
+        Ok(found.into_iter().map(|(id,)| RunId(id)).collect())
     }
 }
 
-fn push_filter(sql: &mut QueryBuilder<Sqlite>, filter: &RunFilter) {
-    sql.push(" WHERE job_id = ").push_bind(filter.job.0);
-    if let Some((from, to)) = filter.day {
-        // Ids carry the time of creation, so a day is a range of the index.
-        sql.push(" AND id >= ").push_bind(RunId::first_at(from).0);
-        sql.push(" AND id < ").push_bind(RunId::first_at(to).0);
-    }
+pub(super) fn open_runs(dialect: Dialect) -> String {
+    format!(
+        "SELECT id, job_id, outcome, source, scheduled_ms, attempt, pid, pid_start FROM tj_runs{} \
+         WHERE outcome IN ('waiting', 'running') ORDER BY id",
+        dialect.indexed_by("tj_runs_open")
+    )
 }

@@ -2,24 +2,17 @@
 //! The helpers here serve the other test files of the store too.
 
 use super::batch::Cursor;
+pub(super) use super::testing::{fresh, fresh_file};
 use super::*;
 use crate::domain::job::{Job, JobDraft, JobId, JobSpec, Removal};
 use crate::domain::run::{FuncReport, HttpReport, Outcome, Reason, Report, RunId, Source};
 use crate::domain::{Text, UtcMs};
 use chrono_tz::Tz;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use tempfile::{TempDir, tempdir};
 
 /// 2026-01-05T08:00:00Z.
 pub(super) const NOW: UtcMs = UtcMs(1_767_600_000_000);
-
-pub(super) async fn fresh() -> (Store, TempDir) {
-    let dir = tempdir().unwrap();
-    (Store::open(&dir.path().join("jobs.db")).await.unwrap(), dir)
-}
 
 pub(super) fn draft(name: &str) -> JobDraft {
     JobDraft {
@@ -101,10 +94,7 @@ async fn outcome(store: &Store, id: RunId) -> (String, Option<String>) {
 
 /// What is counted as stored is what is stored.
 pub(super) async fn books_balance(store: &Store) {
-    let sum: i64 = sqlx::query_scalar("SELECT coalesce(sum(bytes), 0) FROM tj_runs")
-        .fetch_one(&store.read)
-        .await
-        .unwrap();
+    let sum = store.raw_number(&format!("SELECT {} FROM tj_runs", store.dialect().sum("bytes"))).await;
     assert_eq!(store.system().await.unwrap().log_bytes, sum, "log_bytes is the sum of tj_runs.bytes");
 }
 
@@ -216,9 +206,9 @@ async fn the_system_row_follows_the_batches() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_holds_between_nodes() {
-    let (store, dir) = fresh().await;
+    let (store, place) = fresh().await;
     let job = add_spec(&store, spec(JobDraft { max_run_count: Some(5), ..draft("limited") })).await;
-    let other = Store::open(&dir.path().join("jobs.db")).await.unwrap();
+    let other = place.open().await;
     // Two nodes claim the same ten fires.
     let claims = (0..20).map(|n| {
         let (node, job) = (if n % 2 == 0 { store.clone() } else { other.clone() }, job.clone());
@@ -336,8 +326,8 @@ async fn a_batch_is_all_or_nothing() {
     let open = run(&job, Some(0));
     commit_opens(&store, vec![open.clone()]).await;
     let before = store.system().await.unwrap();
-    let mut stranger = SqliteConnectOptions::new().filename(store.path()).connect().await.unwrap();
-    sqlx::query("ALTER TABLE tj_job_state RENAME TO gone").execute(&mut stranger).await.unwrap();
+    let (from, to) = ("tj_job_state", "tj_gone");
+    store.raw(&format!("ALTER TABLE {from} RENAME TO {to}")).await;
     let new = run(&job, Some(1));
     let mut batch = Batch {
         now: UtcMs(NOW.0 + 60_000),
@@ -350,7 +340,7 @@ async fn a_batch_is_all_or_nothing() {
         ..Batch::default()
     };
     assert!(store.commit(&batch).await.is_err());
-    sqlx::query("ALTER TABLE gone RENAME TO tj_job_state").execute(&mut stranger).await.unwrap();
+    store.raw(&format!("ALTER TABLE {to} RENAME TO {from}")).await;
 
     let record = get(&store, open.id).await;
     assert_eq!((record.outcome.as_str(), record.attempt, record.end_ms), ("running", 1, None));
@@ -413,7 +403,11 @@ async fn text_survives_unchanged() {
         commit_closes(&store, vec![close(open.id, report)]).await;
         let r = get(&store, open.id).await;
         // Not assert_eq: a failure would print megabytes.
-        let same = |got: &Option<String>, want: &str| got.as_deref() == Some(want);
+        let same = |got: &Option<String>, want: &str| match store.dialect() {
+            // PostgreSQL's texts have no NUL.
+            Dialect::Postgres => got.as_deref() == Some(want.replace('\0', "\u{fffd}").as_str()),
+            _ => got.as_deref() == Some(want),
+        };
         assert!(same(&r.stdout, &stdout) && same(&r.stderr, &stderr) && same(&r.result, &stdout));
         assert!(same(&r.http_url, &http.url) && same(&r.http_resp, &stderr) && same(&r.http_method, "PATCH"));
         assert!(same(&r.func_name, nasty) && same(&r.func_args, &stdout) && same(&r.func_result, nasty));

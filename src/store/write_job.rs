@@ -1,64 +1,41 @@
 //! Writing one change of a job, within a batch's transaction.
 
 use super::Result;
-use super::batch::{JobWrite, JobWritten, StateReset, Tx};
+use super::batch::{JobWrite, JobWritten, StateReset};
+use super::db::Conn;
+use super::sql::Sql;
 use crate::domain::UtcMs;
-use crate::domain::job::{JobId, StopReason, Trigger};
-
-/// Binds the columns that both insert and update write, in their order.
-macro_rules! bind_spec {
-    ($query:expr, $spec:expr) => {{
-        let spec = $spec;
-        let (kind, expr, interval) = match &spec.trigger {
-            Trigger::Cron(expr) => ("cron", expr.as_str(), 0),
-            Trigger::Interval(seconds) => ("interval", "", *seconds),
-        };
-        $query
-            .bind(&spec.name)
-            .bind(&spec.desc)
-            .bind(kind)
-            .bind(expr)
-            .bind(interval)
-            .bind(spec.timezone.map_or("", |z| z.name()))
-            .bind(spec.action.mode().as_str())
-            .bind(&spec.command)
-            .bind(spec.enabled)
-            .bind(spec.overlap.code())
-            .bind(spec.max_run_count)
-            .bind(spec.misfire_policy.as_str())
-            .bind(i64::try_from(spec.misfire_window.as_secs()).unwrap_or(i64::MAX))
-            .bind(spec.recovery.as_str())
-    }};
-}
+use crate::domain::job::{JobId, JobSpec, StopReason, Trigger};
 
 /// Makes the change; a taken name changes nothing.
-pub(super) async fn write_job(tx: &mut Tx<'_>, write: &JobWrite, now: UtcMs) -> Result<JobWritten> {
+pub(super) async fn write_job(tx: &mut Conn, write: &JobWrite, now: UtcMs) -> Result<JobWritten> {
     match write {
         JobWrite::Insert { spec, removal, immediate } => {
-            let sql = "INSERT INTO tj_jobs (name, descr, trigger_type, cron_expr, interval_seconds, timezone, mode, command, \
-                       enabled, allow_mode, max_run_count, misfire_policy, misfire_window, recovery, remove_task, remove_log, \
-                       created_ms, updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-                       ON CONFLICT (name) DO NOTHING RETURNING id";
-            let query = bind_spec!(sqlx::query_scalar::<_, i64>(sql), spec);
-            let query = query.bind(removal.task).bind(removal.log).bind(now.0).bind(now.0);
-            let Some(id) = query.fetch_optional(&mut **tx).await? else { return Ok(JobWritten::NameTaken) };
-            sqlx::query("INSERT INTO tj_job_state VALUES (?, ?, 0, ?, NULL, 0)")
-                .bind(id)
-                .bind(now.0)
-                .bind(immediate.then_some(now.0))
-                .execute(&mut **tx)
-                .await?;
+            let text = "INSERT INTO tj_jobs (name, descr, trigger_type, cron_expr, interval_seconds, timezone, mode, \
+                        command, enabled, allow_mode, max_run_count, misfire_policy, misfire_window, recovery, \
+                        remove_task, remove_log, created_ms, updated_ms) \
+                        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            let sql = bind_spec(Sql::new(text), spec).bind(removal.task).bind(removal.log);
+            let inserted = tx.insert(sql.bind(now.0).bind(now.0), "name").await?;
+            let Some(id) = inserted else { return Ok(JobWritten::NameTaken) };
+            let text = "INSERT INTO tj_job_state (job_id, decided_ms, run_count, immediate_ms, last_run_ms, crash_streak) \
+                        VALUES (?, ?, 0, ?, NULL, 0)";
+            let immediate = immediate.then_some(now.0);
+            tx.execute(&Sql::new(text).bind(id).bind(now.0).bind(immediate)).await?;
             Ok(JobWritten::Done(JobId(id)))
         }
         JobWrite::Update { id, spec, reset } => {
-            let sql = "UPDATE OR IGNORE tj_jobs SET name = ?, descr = ?, trigger_type = ?, cron_expr = ?, interval_seconds = ?, \
-                       timezone = ?, mode = ?, command = ?, enabled = ?, allow_mode = ?, max_run_count = ?, misfire_policy = ?, \
-                       misfire_window = ?, recovery = ?, stop_reason = CASE WHEN ? THEN NULL ELSE stop_reason END, \
-                       updated_ms = ? WHERE id = ?";
-            let query = bind_spec!(sqlx::query(sql), spec).bind(spec.enabled).bind(now.0).bind(id.0);
-            if query.execute(&mut **tx).await?.rows_affected() == 0 {
+            let text = format!("SELECT id FROM tj_jobs WHERE name = ? AND id <> ?{}", tx.dialect().lock());
+            let others: Vec<(i64,)> = tx.fetch(&Sql::new(text).bind(spec.name.as_str()).bind(id.0)).await?;
+            if !others.is_empty() {
                 return Ok(JobWritten::NameTaken);
             }
+            let text = "UPDATE tj_jobs SET name = ?, descr = ?, trigger_type = ?, cron_expr = ?, interval_seconds = ?, \
+                        timezone = ?, mode = ?, command = ?, enabled = ?, allow_mode = ?, max_run_count = ?, \
+                        misfire_policy = ?, misfire_window = ?, recovery = ?, \
+                        stop_reason = CASE WHEN ? THEN NULL ELSE stop_reason END, updated_ms = ? WHERE id = ?";
+            let sql = bind_spec(Sql::new(text), spec).bind(spec.enabled).bind(now.0).bind(id.0);
+            tx.execute(&sql).await?;
             if let Some(reset) = reset {
                 reset_state(tx, *id, *reset).await?;
             }
@@ -74,62 +51,76 @@ pub(super) async fn write_job(tx: &mut Tx<'_>, write: &JobWrite, now: UtcMs) -> 
             Ok(JobWritten::Done(*id))
         }
         JobWrite::StopAll => {
-            let sql = "UPDATE tj_jobs SET enabled = 0, stop_reason = NULL, updated_ms = ? WHERE enabled";
-            sqlx::query(sql).bind(now.0).execute(&mut **tx).await?;
+            let text = "UPDATE tj_jobs SET enabled = ?, stop_reason = NULL, updated_ms = ? WHERE enabled";
+            tx.execute(&Sql::new(text).bind(false).bind(now.0)).await?;
             Ok(JobWritten::Done(JobId(0)))
         }
         JobWrite::DeleteRun { run } => {
-            let sql = "DELETE FROM tj_runs WHERE id = ? RETURNING bytes";
-            let freed: Vec<i64> = sqlx::query_scalar(sql).bind(run.0).fetch_all(&mut **tx).await?;
-            take_off_books(tx, freed.iter().sum()).await?;
+            delete_runs(tx, "id", run.0).await?;
             Ok(JobWritten::Done(JobId(0)))
         }
         JobWrite::Delete { id, with_runs } => {
-            sqlx::query("DELETE FROM tj_jobs WHERE id = ?").bind(id.0).execute(&mut **tx).await?;
-            sqlx::query("DELETE FROM tj_job_state WHERE job_id = ?").bind(id.0).execute(&mut **tx).await?;
+            tx.execute(&Sql::new("DELETE FROM tj_jobs WHERE id = ?").bind(id.0)).await?;
+            tx.execute(&Sql::new("DELETE FROM tj_job_state WHERE job_id = ?").bind(id.0)).await?;
             if *with_runs {
-                let sql = "DELETE FROM tj_runs WHERE job_id = ? RETURNING bytes";
-                let freed: Vec<i64> = sqlx::query_scalar(sql).bind(id.0).fetch_all(&mut **tx).await?;
-                take_off_books(tx, freed.iter().sum()).await?;
+                delete_runs(tx, "job_id", id.0).await?;
             }
             Ok(JobWritten::Done(*id))
         }
     }
 }
 
+/// The columns that both insert and update write, in their order.
+fn bind_spec(sql: Sql, spec: &JobSpec) -> Sql {
+    let (kind, expr, interval) = match &spec.trigger {
+        Trigger::Cron(expr) => ("cron", expr.as_str(), 0),
+        Trigger::Interval(seconds) => ("interval", "", i64::try_from(*seconds).unwrap_or(i64::MAX)),
+    };
+    sql.bind(spec.name.as_str())
+        .bind(spec.desc.as_str())
+        .bind(kind)
+        .bind(expr)
+        .bind(interval)
+        .bind(spec.timezone.map_or("", |z| z.name()))
+        .bind(spec.action.mode().as_str())
+        .bind(spec.command.as_str())
+        .bind(spec.enabled)
+        .bind(spec.overlap.code())
+        .bind(i64::from(spec.max_run_count))
+        .bind(spec.misfire_policy.as_str())
+        .bind(i64::try_from(spec.misfire_window.as_secs()).unwrap_or(i64::MAX))
+        .bind(spec.recovery.as_str())
+}
+
 async fn set_enabled(
-    tx: &mut Tx<'_>,
+    tx: &mut Conn,
     id: JobId,
     on: bool,
     reason: Option<StopReason>,
     now: UtcMs,
 ) -> Result<()> {
-    sqlx::query("UPDATE tj_jobs SET enabled = ?, stop_reason = ?, updated_ms = ? WHERE id = ?")
-        .bind(on)
-        .bind(reason.map(StopReason::as_str))
-        .bind(now.0)
-        .bind(id.0)
-        .execute(&mut **tx)
-        .await?;
+    let text = "UPDATE tj_jobs SET enabled = ?, stop_reason = ?, updated_ms = ? WHERE id = ?";
+    let sql = Sql::new(text).bind(on).bind(reason.map(StopReason::as_str)).bind(now.0).bind(id.0);
+    tx.execute(&sql).await?;
     Ok(())
 }
 
-async fn reset_state(tx: &mut Tx<'_>, id: JobId, reset: StateReset) -> Result<()> {
-    sqlx::query(
-        "UPDATE tj_job_state SET decided_ms = ?, immediate_ms = ?, crash_streak = 0, \
-         run_count = CASE WHEN ? THEN 0 ELSE run_count END WHERE job_id = ?",
-    )
-    .bind(reset.decided.0)
-    .bind(reset.immediate.map(|t| t.0))
-    .bind(reset.run_count)
-    .bind(id.0)
-    .execute(&mut **tx)
-    .await?;
+async fn reset_state(tx: &mut Conn, id: JobId, reset: StateReset) -> Result<()> {
+    let text = "UPDATE tj_job_state SET decided_ms = ?, immediate_ms = ?, crash_streak = 0, \
+                run_count = CASE WHEN ? THEN 0 ELSE run_count END WHERE job_id = ?";
+    let immediate = reset.immediate.map(|t| t.0);
+    let sql = Sql::new(text).bind(reset.decided.0).bind(immediate).bind(reset.run_count).bind(id.0);
+    tx.execute(&sql).await?;
     Ok(())
 }
 
-/// Below zero for a moment when the batch that made the records deletes them: it adds theirs last.
-async fn take_off_books(tx: &mut Tx<'_>, bytes: i64) -> Result<()> {
-    sqlx::query("UPDATE tj_system SET log_bytes = log_bytes - ?").bind(bytes).execute(&mut **tx).await?;
+/// Deletes runs and takes them off the books: below zero for a moment when the batch that made the
+/// records deletes them, as it adds theirs last.
+async fn delete_runs(tx: &mut Conn, column: &str, id: i64) -> Result<()> {
+    let sum = tx.dialect().sum("bytes");
+    let bytes =
+        tx.number(&Sql::new(format!("SELECT {sum} FROM tj_runs WHERE {column} = ?")).bind(id)).await?;
+    tx.execute(&Sql::new(format!("DELETE FROM tj_runs WHERE {column} = ?")).bind(id)).await?;
+    tx.execute(&Sql::new("UPDATE tj_system SET log_bytes = log_bytes - ?").bind(bytes)).await?;
     Ok(())
 }

@@ -1,0 +1,286 @@
+//! A pool of connections to one of the databases, and the one way in which statements reach it.
+//! What was interrupted (a timeout, an error within a transaction, a task that was dropped) is never
+//! used again: the connection is closed, which is a rollback on every database.
+
+use super::sql::{Arg, Dialect, Sql};
+use super::{Error, Result};
+use sqlx::database::HasStatementCache;
+use sqlx::mysql::{MySql, MySqlRow};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgRow, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, Database, Encode, Executor, FromRow, IntoArguments, Type};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is read of a row, whichever database it comes from.
+pub(super) trait Record:
+    for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, MySqlRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
+impl<T> Record for T where
+    T: for<'r> FromRow<'r, SqliteRow>
+        + for<'r> FromRow<'r, MySqlRow>
+        + for<'r> FromRow<'r, PgRow>
+        + Send
+        + Unpin
+{
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Pool {
+    Sqlite(sqlx::SqlitePool),
+    MySql(sqlx::MySqlPool),
+    Postgres(sqlx::PgPool),
+}
+
+/// A pool with what every statement needs to know.
+#[derive(Clone, Debug)]
+pub(super) struct Db {
+    pool: Pool,
+    /// Before each table's name.
+    prefix: Arc<str>,
+    /// How long a statement may take; `None`: as long as it takes.
+    timeout: Option<Duration>,
+}
+
+enum Lease {
+    Sqlite(PoolConnection<Sqlite>),
+    MySql(PoolConnection<MySql>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+/// A connection, and the transaction on it once `begin` was called.
+pub(super) struct Conn {
+    lease: Option<Lease>,
+    db: Db,
+    /// A statement is under way, or a transaction is open.
+    dirty: bool,
+    in_transaction: bool,
+}
+
+/// The same for each database: `$conn` is its connection, `$Kind` its type.
+macro_rules! each {
+    ($lease:expr, $Kind:ident, $conn:ident => $body:expr) => {
+        match $lease {
+            Lease::Sqlite($conn) => {
+                type $Kind = Sqlite;
+                $body
+            }
+            Lease::MySql($conn) => {
+                type $Kind = MySql;
+                $body
+            }
+            Lease::Postgres($conn) => {
+                type $Kind = Postgres;
+                $body
+            }
+        }
+    };
+}
+
+impl Db {
+    pub fn new(pool: Pool, prefix: &str, timeout: Option<Duration>) -> Self {
+        Self { pool, prefix: prefix.into(), timeout }
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        match self.pool {
+            Pool::Sqlite(_) => Dialect::Sqlite,
+            Pool::MySql(_) => Dialect::MySql,
+            Pool::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub async fn conn(&self) -> Result<Conn> {
+        let lease = match &self.pool {
+            Pool::Sqlite(pool) => Lease::Sqlite(pool.acquire().await?),
+            Pool::MySql(pool) => Lease::MySql(pool.acquire().await?),
+            Pool::Postgres(pool) => Lease::Postgres(pool.acquire().await?),
+        };
+        Ok(Conn { lease: Some(lease), db: self.clone(), dirty: false, in_transaction: false })
+    }
+
+    /// A transaction; it holds the write lock from its start where there is one for all.
+    pub async fn begin(&self) -> Result<Conn> {
+        let mut conn = self.conn().await?;
+        let begin = if self.dialect() == Dialect::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        conn.command(begin).await?;
+        conn.in_transaction = true;
+        Ok(conn)
+    }
+
+    pub async fn fetch<T: Record>(&self, sql: &Sql) -> Result<Vec<T>> {
+        self.conn().await?.fetch(sql).await
+    }
+
+    /// The first row, if there is one.
+    pub async fn first<T: Record>(&self, sql: &Sql) -> Result<Option<T>> {
+        Ok(self.fetch(sql).await?.into_iter().next())
+    }
+
+    /// The one number that the statement asks for.
+    pub async fn number(&self, sql: &Sql) -> Result<i64> {
+        self.conn().await?.number(sql).await
+    }
+
+    pub async fn execute(&self, sql: &Sql) -> Result<u64> {
+        self.conn().await?.execute(sql).await
+    }
+
+    pub async fn close(&self) {
+        match &self.pool {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::MySql(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Conn {
+    pub fn dialect(&self) -> Dialect {
+        self.db.dialect()
+    }
+
+    pub async fn fetch<T: Record>(&mut self, sql: &Sql) -> Result<Vec<T>> {
+        let text = sql.finished(self.dialect(), &self.db.prefix);
+        self.run(async |lease| each!(lease, Kind, conn => fetch::<Kind, T>(conn, text, sql).await)).await
+    }
+
+    pub async fn number(&mut self, sql: &Sql) -> Result<i64> {
+        let rows: Vec<(i64,)> = self.fetch(sql).await?;
+        Ok(rows.first().map_or(0, |(n,)| *n))
+    }
+
+    /// How many rows it changed.
+    pub async fn execute(&mut self, sql: &Sql) -> Result<u64> {
+        let text = sql.finished(self.dialect(), &self.db.prefix);
+        self.run(async |lease| match lease {
+            Lease::Sqlite(conn) => Ok(execute::<Sqlite>(conn, text, sql).await?.rows_affected()),
+            Lease::MySql(conn) => Ok(execute::<MySql>(conn, text, sql).await?.rows_affected()),
+            Lease::Postgres(conn) => Ok(execute::<Postgres>(conn, text, sql).await?.rows_affected()),
+        })
+        .await
+    }
+
+    pub async fn execute_all(&mut self, statements: &[Sql]) -> Result<()> {
+        for sql in statements {
+            self.execute(sql).await?;
+        }
+        Ok(())
+    }
+
+    /// Inserts a row whose id the database makes up; `None`: the unique column `unique` has that value.
+    pub async fn insert(&mut self, mut sql: Sql, unique: &str) -> Result<Option<i64>> {
+        if self.dialect() != Dialect::MySql {
+            sql.push(&format!(" ON CONFLICT ({unique}) DO NOTHING RETURNING id"));
+            let ids: Vec<(i64,)> = self.fetch(&sql).await?;
+            return Ok(ids.first().map(|(id,)| *id));
+        }
+        let text = sql.finished(self.dialect(), &self.db.prefix);
+        let done = self.run(async |lease| match lease {
+            Lease::MySql(conn) => match execute::<MySql>(conn, text, &sql).await {
+                Ok(done) => Ok(i64::try_from(done.last_insert_id()).ok()),
+                Err(sqlx::Error::Database(e)) if e.is_unique_violation() => Ok(None),
+                Err(e) => Err(e),
+            },
+            _ => Ok(None),
+        });
+        done.await
+    }
+
+    /// Makes the transaction durable. After an error nobody knows whether it is.
+    pub async fn commit(mut self) -> Result<()> {
+        self.command("COMMIT").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// A statement that cannot be prepared.
+    async fn command(&mut self, text: &'static str) -> Result<()> {
+        self.run(async |lease| each!(lease, Kind, conn => conn.execute(text).await.map(drop))).await
+    }
+
+    /// Every statement passes here: it is timed, and a connection that did not finish is not used again.
+    async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Lease) -> sqlx::Result<T>) -> Result<T> {
+        let Some(lease) = &mut self.lease else { return Err(Error::Database(sqlx::Error::PoolClosed)) };
+        self.dirty = true;
+        let done = match self.db.timeout {
+            None => work(lease).await,
+            Some(limit) => tokio::time::timeout(limit, work(lease))
+                .await
+                .map_err(|_| Error::TimedOut(limit.as_secs()))?,
+        };
+        // A refusal by the database leaves the connection in order; in doubt it is closed.
+        self.dirty = !matches!(done, Ok(_) | Err(sqlx::Error::Database(_)));
+        Ok(done?)
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if self.dirty || self.in_transaction {
+            // Without a word to the server, which may be gone: the place in the pool is free at once.
+            match self.lease.take() {
+                Some(Lease::Sqlite(conn)) => drop(conn.detach()),
+                Some(Lease::MySql(conn)) => drop(conn.detach()),
+                Some(Lease::Postgres(conn)) => drop(conn.detach()),
+                None => {}
+            }
+        }
+    }
+}
+
+async fn fetch<DB, T>(conn: &mut DB::Connection, text: String, sql: &Sql) -> sqlx::Result<Vec<T>>
+where
+    DB: Database + HasStatementCache,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    DB::Arguments: IntoArguments<DB>,
+    Option<i64>: for<'t> Encode<'t, DB> + Type<DB>,
+    Option<String>: for<'t> Encode<'t, DB> + Type<DB>,
+    bool: for<'t> Encode<'t, DB> + Type<DB>,
+    T: for<'r> FromRow<'r, DB::Row> + Send + Unpin,
+{
+    let arguments = arguments::<DB>(&sql.args)?;
+    sqlx::query_as_with::<DB, T, _>(AssertSqlSafe(text), arguments).persistent(sql.keep).fetch_all(conn).await
+}
+
+async fn execute<DB>(conn: &mut DB::Connection, text: String, sql: &Sql) -> sqlx::Result<DB::QueryResult>
+where
+    DB: Database + HasStatementCache,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    DB::Arguments: IntoArguments<DB>,
+    Option<i64>: for<'t> Encode<'t, DB> + Type<DB>,
+    Option<String>: for<'t> Encode<'t, DB> + Type<DB>,
+    bool: for<'t> Encode<'t, DB> + Type<DB>,
+{
+    let arguments = arguments::<DB>(&sql.args)?;
+    sqlx::query_with::<DB, _>(AssertSqlSafe(text), arguments).persistent(sql.keep).execute(conn).await
+}
+
+fn arguments<DB>(args: &[Arg]) -> sqlx::Result<DB::Arguments>
+where
+    DB: Database + HasStatementCache,
+    Option<i64>: for<'t> Encode<'t, DB> + Type<DB>,
+    Option<String>: for<'t> Encode<'t, DB> + Type<DB>,
+    bool: for<'t> Encode<'t, DB> + Type<DB>,
+{
+    let mut out = DB::Arguments::default();
+    for arg in args {
+        let added = match arg {
+            Arg::Int(n) => out.add(*n),
+            Arg::Text(Some(s)) if DB::NAME == Postgres::NAME && s.contains('\0') => {
+                out.add(Some(s.replace('\0', "\u{fffd}")))
+            }
+            Arg::Text(s) => out.add(s.clone()),
+            Arg::Bool(b) => out.add(*b),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(out)
+}

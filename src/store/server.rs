@@ -1,0 +1,239 @@
+//! Connects to a database server: MySQL, MariaDB or PostgreSQL. What can be wrong with the address,
+//! the account or the server's certificate becomes one line that says what to do; no line ever holds
+//! the password.
+
+use super::db::{Db, Pool};
+use super::sql::Dialect;
+use super::{Store, chain, migrate};
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode};
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::{ConnectOptions, Connection, Database, Executor};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long another server of ours may take to make the tables.
+const MIGRATE_WAIT_SECONDS: i64 = 60;
+/// An idle connection is looked at before use; one that is older than this is replaced.
+const MAX_LIFETIME: Duration = Duration::from_secs(1_800);
+
+/// Which kind of server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerKind {
+    /// MySQL or MariaDB.
+    MySql,
+    Postgres,
+}
+
+/// How much of the server's certificate is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsMode {
+    Disable,
+    /// Encrypted when the server can; nothing is checked.
+    #[default]
+    Prefer,
+    /// Encrypted; nothing is checked.
+    Require,
+    /// The certificate comes from a known authority.
+    VerifyCa,
+    /// And it is this host's.
+    VerifyFull,
+}
+
+/// A database on a server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Server {
+    pub kind: ServerKind,
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: String,
+    pub database: String,
+    pub tls: TlsMode,
+    /// The authority that signed the server's certificate; `None`: the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// Before the name of each table.
+    pub prefix: String,
+    /// Connections at most.
+    pub pool: u32,
+    pub connect_timeout: Duration,
+    /// Of each statement.
+    pub timeout: Duration,
+}
+
+/// Why the server cannot be used, in one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {what}; {mend}")]
+pub struct ServerError {
+    place: String,
+    what: String,
+    mend: &'static str,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, host, port, database, .. } = self;
+        let scheme = match self.kind {
+            ServerKind::MySql => "mysql",
+            ServerKind::Postgres => "postgres",
+        };
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let password = if self.password.is_empty() { "" } else { ":***" };
+        write!(f, "{scheme}://{user}{password}@{host}:{port}/{database}")
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Store {
+    /// Connects, and brings the tables up to date.
+    pub async fn open_server(server: &Server) -> Result<Self, ServerError> {
+        let limit = server.connect_timeout + Duration::from_secs(MIGRATE_WAIT_SECONDS.unsigned_abs());
+        let connected = tokio::time::timeout(limit, connect(server)).await;
+        let pool = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| explain(server, &e))?;
+        let db = Db::new(pool, &server.prefix, Some(server.timeout));
+        Ok(Self { read: db.clone(), write: db, place: server.to_string().into() })
+    }
+}
+
+async fn connect(server: &Server) -> Result<Pool, sqlx::Error> {
+    match server.kind {
+        ServerKind::MySql => connect_mysql(server).await.map(Pool::MySql),
+        ServerKind::Postgres => connect_postgres(server).await.map(Pool::Postgres),
+    }
+}
+
+fn pool<DB: Database>(server: &Server) -> PoolOptions<DB> {
+    PoolOptions::new()
+        .max_connections(server.pool)
+        .acquire_timeout(server.connect_timeout)
+        .max_lifetime(MAX_LIFETIME)
+        .test_before_acquire(true)
+}
+
+async fn connect_mysql(server: &Server) -> Result<sqlx::MySqlPool, sqlx::Error> {
+    let mut options = MySqlConnectOptions::new()
+        .host(&server.host)
+        .port(server.port)
+        .username(&server.user)
+        .database(&server.database)
+        .charset("utf8mb4")
+        .ssl_mode(match server.tls {
+            TlsMode::Disable => MySqlSslMode::Disabled,
+            TlsMode::Prefer => MySqlSslMode::Preferred,
+            TlsMode::Require => MySqlSslMode::Required,
+            TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
+            TlsMode::VerifyFull => MySqlSslMode::VerifyIdentity,
+        })
+        .disable_statement_logging();
+    if !server.password.is_empty() {
+        options = options.password(&server.password);
+    }
+    if let Some(file) = &server.ca_file {
+        options = options.ssl_ca(file);
+    }
+    let mut conn = options.connect().await?;
+    // sqlx's own lock waits for ever on MySQL and not at all on MariaDB.
+    let lock = format!("{}migrate", server.prefix);
+    let locked: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(?, ?)")
+        .bind(&lock)
+        .bind(MIGRATE_WAIT_SECONDS)
+        .fetch_one(&mut conn)
+        .await?;
+    if locked != Some(1) {
+        return Err(sqlx::Error::Protocol("another server is still making the tables".into()));
+    }
+    let migrator = migrate::migrator(Dialect::MySql, &server.prefix);
+    migrator.run(&mut conn).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
+    // Its end frees the lock.
+    conn.close().await?;
+    let pool: MySqlPoolOptions = pool(server);
+    // Each statement sees what is committed; no locks on the gaps between rows.
+    let pool = pool.after_connect(|conn, _| {
+        Box::pin(async move {
+            conn.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await.map(drop)
+        })
+    });
+    pool.connect_with(options).await
+}
+
+async fn connect_postgres(server: &Server) -> Result<sqlx::PgPool, sqlx::Error> {
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .host(&server.host)
+        .port(server.port)
+        .username(&server.user)
+        .database(&server.database)
+        .application_name("timerjobs")
+        .ssl_mode(match server.tls {
+            TlsMode::Disable => PgSslMode::Disable,
+            TlsMode::Prefer => PgSslMode::Prefer,
+            TlsMode::Require => PgSslMode::Require,
+            TlsMode::VerifyCa => PgSslMode::VerifyCa,
+            TlsMode::VerifyFull => PgSslMode::VerifyFull,
+        })
+        .disable_statement_logging();
+    if !server.password.is_empty() {
+        options = options.password(&server.password);
+    }
+    if let Some(file) = &server.ca_file {
+        options = options.ssl_root_cert(file);
+    }
+    let mut conn = options.connect().await?;
+    let lock = format!("SET lock_timeout = '{MIGRATE_WAIT_SECONDS}s'");
+    conn.execute(sqlx::AssertSqlSafe(lock)).await?;
+    sqlx::query("SELECT pg_advisory_lock(hashtext($1))")
+        .bind(format!("{}migrate", server.prefix))
+        .execute(&mut conn)
+        .await?;
+    let migrator = migrate::migrator(Dialect::Postgres, &server.prefix);
+    migrator.run(&mut conn).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
+    // Its end frees the lock.
+    conn.close().await?;
+    let pool: PgPoolOptions = pool(server);
+    pool.connect_with(options).await
+}
+
+fn explain(server: &Server, e: &sqlx::Error) -> ServerError {
+    let text = chain(e);
+    // No driver is known to repeat the password; if one did, it would not leave here.
+    let text = if server.password.is_empty() { text } else { text.replace(&server.password, "***") };
+    let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    let (what, mend) = if has(&["Connection refused", "os error 111"]) {
+        ("nobody answers at this address".into(), "start the database server, or mend DATABASE_URL")
+    } else if has(&["Access denied", "password authentication failed", "28P01", "28000"]) {
+        (format!("the server refuses this account ({text})"), "mend user, password or the account's rights")
+    } else if has(&["Unknown database", "does not exist"]) {
+        (
+            format!("there is no such database ({text})"),
+            "create it (on MySQL with CHARACTER SET utf8mb4) and give the user all rights on it",
+        )
+    } else if has(&["certificate", "Tls", "TLS", "tls"]) {
+        (
+            format!("the encrypted connection cannot be made ({text})"),
+            "mend database.tls and database.ca_file",
+        )
+    } else if has(&["previously applied but is missing"]) {
+        (
+            "the database was made by a newer version of TimerJobs".into(),
+            "start that version, or restore the backup from before the upgrade",
+        )
+    } else if has(&["is partially applied"]) {
+        (
+            format!("an upgrade was interrupted ({text})"),
+            "restore the backup from before the upgrade and start again",
+        )
+    } else if has(&["denied", "permission"]) {
+        (
+            format!("the account may not do what is needed ({text})"),
+            "give the user all rights on this database",
+        )
+    } else {
+        (format!("the database cannot be used ({text})"), "see the cause in brackets")
+    };
+    ServerError { place: server.to_string(), what, mend }
+}
