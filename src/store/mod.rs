@@ -4,7 +4,9 @@
 //! One connection writes, a few read (WAL lets them work side by side). Group commit happens in
 //! the engine's loop: whatever comes in while one batch is being committed goes into the next.
 
+mod backup;
 mod batch;
+mod inspect;
 mod jobs;
 mod open;
 mod retention;
@@ -15,7 +17,9 @@ mod write_job;
 use sqlx::sqlite::SqlitePool;
 use std::path::PathBuf;
 
+pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
+pub use inspect::{Schema, inspect, newest_schema};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunFilter, RunRecord};

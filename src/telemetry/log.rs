@@ -2,7 +2,10 @@
 //! logged: settings print redacted, command texts and request bodies are not logged at all.
 
 use crate::config::LogConfig;
-use std::io::IsTerminal;
+use crate::domain::UtcMs;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::Path;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
@@ -74,4 +77,59 @@ fn appender(config: &LogConfig) -> Result<RollingFileAppender, LogError> {
         .max_log_files(config.days)
         .build(folder)
         .map_err(|source| LogError::File { path: path.display().to_string(), source })
+}
+
+/// What was last logged as an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastError {
+    pub at: UtcMs,
+    pub text: String,
+}
+
+/// The newest error in the log file of this day. The files change at midnight UTC.
+pub fn last_error(config: &LogConfig, now: UtcMs) -> Option<LastError> {
+    let part = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let (stem, suffix) = (part(config.file.file_stem()), part(config.file.extension()));
+    let dot = if suffix.is_empty() { "" } else { "." };
+    let name = format!("{stem}.{}{dot}{suffix}", now.to_utc().format("%Y-%m-%d"));
+    let mut file = BufReader::new(File::open(config.file.with_file_name(name)).ok()?);
+    let (mut line, mut last) = (Vec::new(), None);
+    while file.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        // Most lines are no errors: they are not worth a parser.
+        if line.windows(5).any(|five| five == b"ERROR") {
+            last = error_in(&line).or(last);
+        }
+        line.clear();
+    }
+    last
+}
+
+fn error_in(line: &[u8]) -> Option<LastError> {
+    let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let at = chrono::DateTime::parse_from_rfc3339(line["timestamp"].as_str()?).ok()?;
+    let text = line["message"].as_str().unwrap_or_default().to_owned();
+    (line["level"] == "ERROR").then(|| LastError { at: UtcMs::from_utc(at.to_utc()), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_error_is_the_newest_of_today() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = LogConfig { level: "info".into(), file: dir.path().join("app.log"), days: 1 };
+        let now = UtcMs::from_utc("2026-11-22T12:00:00Z".parse().unwrap());
+        assert_eq!(last_error(&config, now), None);
+        let line = |level: &str, text: &str| {
+            format!(
+                "{{\"timestamp\":\"2026-11-22T11:00:00.5Z\",\"level\":\"{level}\",\"message\":\"{text}\"}}\n"
+            )
+        };
+        let text = line("ERROR", "first") + &line("ERROR", "second") + &line("INFO", "no ERROR") + "{\"ERROR";
+        std::fs::write(dir.path().join("app.2026-11-22.log"), text).unwrap();
+        std::fs::write(dir.path().join("app.2026-11-21.log"), line("ERROR", "yesterday")).unwrap();
+        let at = UtcMs::from_utc("2026-11-22T11:00:00.5Z".parse().unwrap());
+        assert_eq!(last_error(&config, now), Some(LastError { at, text: "second".into() }));
+    }
 }

@@ -1,5 +1,6 @@
 //! Everything that is tested from outside: one binary, its modules mirror the sources.
 
+mod admin;
 mod api;
 mod cli;
 mod engine;
