@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 mod cli;
+mod deploy;
 mod engine;
 mod process;
 mod support;
