@@ -213,6 +213,54 @@ fn the_database_is_made_updated_and_backed_up_by_command() {
     assert!(again.code == Some(1) && again.stderr.contains("never overwrites"), "{}", again.stderr);
 }
 
+/// A connection of the test's own.
+async fn database(path: &Path) -> sqlx::SqliteConnection {
+    use sqlx::Connection;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    sqlx::SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+#[tokio::test]
+async fn tables_of_another_version_are_told_and_only_older_ones_updated() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let path = folder.path().join("data/timerjobs.db");
+    // The database as the first version made it.
+    let first = folder.path().join("first");
+    fs::create_dir(&first).unwrap();
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    fs::copy(migrations.join("0001_core.sql"), first.join("0001_core.sql")).unwrap();
+    let mut db = database(&path).await;
+    sqlx::migrate::Migrator::new(first).await.unwrap().run(&mut db).await.unwrap();
+    drop(db);
+
+    let run = |args: &[&str]| run_in(folder.path(), args, [("PORT", "0")]);
+    let doctor = run(&["doctor"]);
+    let line = finding(&doctor, "database");
+    assert!(doctor.code == Some(0) && line.starts_with("warn  ") && line.contains("version 1 of"), "{line}");
+    assert!(run(&["db", "init"]).stdout.contains("db migrate"));
+    let lock = fs::File::create(folder.path().join("data/timerjobs.lock")).unwrap();
+    lock.lock().unwrap();
+    let refused = run(&["db", "migrate"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("stop it first"), "{}", refused.stderr);
+    drop(lock);
+    let updated = run(&["db", "migrate"]);
+    assert!(updated.stdout.contains("from version 1 to "), "{}{}", updated.stdout, updated.stderr);
+    assert!(run(&["db", "migrate"]).stdout.contains("is up to date"));
+
+    let mut db = database(&path).await;
+    sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version > 1")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    drop(db);
+    for args in [["db", "init"], ["db", "migrate"]] {
+        let refused = run(&args);
+        assert!(refused.code == Some(1) && refused.stderr.contains("newer TimerJobs"), "{}", refused.stderr);
+    }
+    assert!(finding(&run(&["doctor"]), "database").starts_with("FAIL  "));
+}
+
 #[test]
 fn a_backup_of_a_running_server_starts_as_one() {
     let program = Program::start();

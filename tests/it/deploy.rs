@@ -132,7 +132,7 @@ fn container_and_unit_say_what_the_code_says() {
     assert!(dockerfile.contains(&format!("RUSTUP_TOOLCHAIN={version}\n")), "{version}");
     // What the build reads is let into the image.
     let ignore = text(".dockerignore");
-    for path in ["src", "migrations", "Cargo.toml", "Cargo.lock"] {
+    for path in ["src", "migrations", "Cargo.toml", "Cargo.lock", "build.rs"] {
         assert!(ignore.lines().any(|line| line == format!("!{path}")), "{path}");
     }
     assert!(dockerfile.contains("\nUSER timerjobs\n"));
