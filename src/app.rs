@@ -3,17 +3,21 @@
 
 use crate::api::{self, Api};
 use crate::clock::Clock;
-use crate::config::{Config, DatabaseUrl, Setting, shown};
+use crate::config::reload::{Reloaded, Reloads, Requests};
+use crate::config::{self, Config, ConfigError, DatabaseUrl, Setting, shown};
 use crate::domain::event::Event;
-use crate::engine::{Engine, Parts};
+use crate::engine::{self, Engine};
 use crate::exec::{self, Executor};
 use crate::signals::StopSignals;
 use crate::store::Store;
+use crate::telemetry::files::Files;
+use crate::telemetry::log::Control;
+use crate::telemetry::metrics::Metrics;
 use anyhow::{Context, bail};
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
@@ -24,6 +28,20 @@ pub use crate::engine::Stop;
 /// How long open requests, and then open connections to the database, get after the last run.
 const REQUESTS_GRACE: Duration = Duration::from_secs(1);
 
+/// What a server is built from.
+pub struct Parts {
+    pub config: Config,
+    /// Reads the settings again.
+    pub source: ConfigSource,
+    pub clock: Clock,
+    /// Tells the server to end.
+    pub stop: watch::Receiver<Stop>,
+    pub log: Control,
+}
+
+/// Reads the settings from where they come from.
+pub type ConfigSource = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+
 /// A server that is ready to listen.
 #[derive(Debug)]
 pub struct App {
@@ -33,6 +51,7 @@ pub struct App {
     store: Store,
     config: Config,
     listener: TcpListener,
+    reloads: Reloads,
     /// Held as long as we live: one server a data folder.
     _lock: File,
 }
@@ -40,19 +59,38 @@ pub struct App {
 impl App {
     /// Takes the port, opens the data, settles what a dead server left, and starts to fire: in this
     /// order, so that a server that cannot serve starts no run.
-    pub async fn build(config: Config, clock: Clock, stop: watch::Receiver<Stop>) -> anyhow::Result<Self> {
+    pub async fn build(parts: Parts) -> anyhow::Result<Self> {
+        let Parts { config, source, clock, stop, log } = parts;
         let lock = lock_data_dir(&config.data_dir)?;
         let listener = bind(&config).await?;
         let DatabaseUrl::Sqlite(path) = &config.database;
         let store = Store::open(path).await?;
         let exec = Executor::new(exec_settings(&config)).context("the HTTP client cannot be set up")?;
-        let parts =
-            Parts { store: store.clone(), exec, clock, zone: config.zone, jobs: config.jobs.clone(), stop };
+        let parts = engine::Parts {
+            store: store.clone(),
+            exec,
+            clock: clock.clone(),
+            zone: config.zone,
+            jobs: config.jobs.clone(),
+            stop,
+        };
         let (engine, engine_task) = Engine::start(parts).await.context("the stored jobs cannot be read")?;
-        let api = Arc::new(
-            Api::new(engine.clone(), &config).await.context("the stored address lists cannot be read")?,
-        );
-        Ok(Self { api, engine, engine_task, store, config, listener, _lock: lock })
+        let metrics = Arc::new(Metrics::default());
+        tokio::spawn(metrics.clone().listen(engine.subscribe()));
+        let (reloads, asked) = config::reload::channel();
+        let parts = api::Parts {
+            engine: engine.clone(),
+            files: Files::new(&config, clock),
+            log: log.clone(),
+            metrics,
+            reloads: reloads.clone(),
+        };
+        let api =
+            Arc::new(Api::new(parts, &config).await.context("the stored address lists cannot be read")?);
+        let reloader =
+            Reloader { source, current: config.clone(), api: api.clone(), engine: engine.clone(), log };
+        tokio::spawn(reloader.run(asked));
+        Ok(Self { api, engine, engine_task, store, config, listener, reloads, _lock: lock })
     }
 
     /// Says where the server is, for people.
@@ -81,13 +119,9 @@ impl App {
         self.listener.local_addr().map_or(self.config.port, |address| address.port())
     }
 
-    /// The way to change settings while the server runs.
-    pub fn reloader(&self) -> Reloader {
-        Reloader {
-            current: Mutex::new(self.config.clone()),
-            api: self.api.clone(),
-            engine: self.engine.clone(),
-        }
+    /// The way to have the settings read again.
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.clone()
     }
 
     /// What happens in the engine from now on.
@@ -117,31 +151,40 @@ impl App {
     }
 }
 
-/// Applies settings that were read again.
-#[derive(Debug)]
-pub struct Reloader {
-    current: Mutex<Config>,
+/// Puts settings that were read again in force.
+struct Reloader {
+    source: ConfigSource,
+    /// What is in force.
+    current: Config,
     api: Arc<Api>,
     engine: Engine,
-}
-
-/// What a reload changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reloaded {
-    /// Settings that are in force now.
-    pub changed: Vec<&'static str>,
-    /// Settings that differ but are read only at start.
-    pub needs_restart: Vec<&'static str>,
+    log: Control,
 }
 
 impl Reloader {
-    /// Puts the live settings of `new` in force.
-    pub async fn apply(&self, new: Config) -> anyhow::Result<Reloaded> {
-        self.engine.configure(new.jobs.clone()).await?;
-        self.api.configure(&new).await;
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let (live, fixed): (Vec<_>, Vec<_>) = current.changed(&new).into_iter().partition(|s| s.live);
-        *current = new;
+    async fn run(mut self, mut asked: Requests) {
+        while let Some(reply) = asked.recv().await {
+            let done = self.reload().await;
+            match &done {
+                Ok(done) => {
+                    let Reloaded { changed, needs_restart } = done;
+                    tracing::info!(?changed, ?needs_restart, "settings read again");
+                }
+                Err(e) => tracing::error!("the settings stay as they are: {e}"),
+            }
+            drop(reply.send(done));
+        }
+    }
+
+    /// Whole or not at all: one bad value and everything stays as it was.
+    async fn reload(&mut self) -> Result<Reloaded, ConfigError> {
+        let new = (self.source)()?;
+        let configured = self.engine.configure(new.jobs.clone()).await;
+        configured.map_err(|e| ConfigError(vec![e.to_string()]))?;
+        self.log.set_level(&new.log.level);
+        let (live, fixed): (Vec<_>, Vec<_>) = self.current.changed(&new).into_iter().partition(|s| s.live);
+        self.current = self.current.in_force_after(new);
+        self.api.configure(&self.current).await;
         let keys = |settings: Vec<&'static Setting>| settings.into_iter().map(|s| s.key).collect();
         Ok(Reloaded { changed: keys(live), needs_restart: keys(fixed) })
     }

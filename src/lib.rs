@@ -25,3 +25,4 @@ pub use domain::UtcMs;
 pub use domain::event::Event;
 pub use domain::job::JobId;
 pub use domain::run::{Outcome, RunId};
+pub use telemetry::log;

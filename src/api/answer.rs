@@ -4,7 +4,8 @@
 use super::extract::Lang;
 use crate::domain::{FieldError, Text};
 use crate::engine;
-use axum::http::{StatusCode, header};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -18,6 +19,8 @@ pub(super) enum Answer {
     Invalid(Vec<FieldError>),
     /// A body without the envelope.
     Bare(StatusCode, Value),
+    /// No JSON: its media type, the name to save it under, the content.
+    File { media: &'static str, name: Option<String>, body: Body },
 }
 
 /// Where a page lies in its list.
@@ -56,6 +59,16 @@ impl Answer {
         }
     }
 
+    /// A download.
+    pub fn file(media: &'static str, name: &str, body: Body) -> Self {
+        Self::File { media, name: Some(name.to_owned()), body }
+    }
+
+    /// A text to look at.
+    pub fn text(media: &'static str, text: String) -> Self {
+        Self::File { media, name: None, body: Body::from(text) }
+    }
+
     /// Adds a field beside `data`.
     pub fn with(mut self, name: &str, field: impl Serialize) -> Self {
         if let Self::Envelope { beside, .. } = &mut self {
@@ -67,6 +80,7 @@ impl Answer {
     pub fn localised(self, lang: Lang, is_head: bool) -> Response {
         let (status, body) = match self {
             Self::Bare(status, body) => (status, body),
+            Self::File { media, name, body } => return file(media, name, body, is_head),
             Self::Envelope { status, code, msg, data, beside } => {
                 let mut body = Map::new();
                 body.insert("code".into(), code.into());
@@ -90,6 +104,18 @@ impl Answer {
         let text = if is_head { String::new() } else { body.to_string() };
         (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
     }
+}
+
+/// Browsers save it, and do not guess that it is a page.
+fn file(media: &'static str, name: Option<String>, body: Body, is_head: bool) -> Response {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let attached = name.map(|name| HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")));
+    if let Some(Ok(attached)) = attached {
+        headers.insert(header::CONTENT_DISPOSITION, attached);
+    }
+    (headers, if is_head { Body::empty() } else { body }).into_response()
 }
 
 /// What never reached the business: a true HTTP status, in the same envelope.

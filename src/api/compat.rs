@@ -100,7 +100,7 @@ pub(super) async fn add_and_run(api: Arc<Api>, call: Call) -> Answer {
 
 pub(super) async fn logs(api: Arc<Api>, call: Call) -> Answer {
     let newest_first = call.text("order").as_deref() != Some("asc");
-    let day = call.text("date").and_then(|date| day(&date, api.engine.zone()));
+    let day = call.text("date").and_then(|date| day(date.parse().ok()?, api.engine.zone()));
     let filter = RunFilter { job: JobId(call.id()), day, newest_first };
     let (page, size) = call.page();
     let found = async {
@@ -178,7 +178,7 @@ pub(super) async fn functions(api: Arc<Api>, call: Call) -> Answer {
     Answer::ok("成功", "ok", views)
 }
 
-fn answer<T>(result: Result<T, Error>, shape: impl FnOnce(T) -> Answer) -> Answer {
+pub(super) fn answer<T>(result: Result<T, Error>, shape: impl FnOnce(T) -> Answer) -> Answer {
     result.map_or_else(Answer::from, shape)
 }
 
@@ -207,8 +207,7 @@ fn draft(call: &Call) -> JobDraft {
 }
 
 /// The instants between which a day of the zone lies; a day that begins in a gap begins after it.
-fn day(date: &str, zone: Tz) -> Option<(UtcMs, UtcMs)> {
-    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?;
+pub(super) fn day(date: NaiveDate, zone: Tz) -> Option<(UtcMs, UtcMs)> {
     let midnight = |date: NaiveDate| {
         let mut at = date.and_time(NaiveTime::MIN);
         loop {

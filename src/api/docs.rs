@@ -34,6 +34,8 @@ pub(super) enum Shape {
     List(&'static str),
     /// It alone.
     Bare(&'static str),
+    /// No JSON, but this media type.
+    File(&'static str),
 }
 
 pub(super) fn router() -> Router {
@@ -62,13 +64,14 @@ fn swagger(file: &str, lang: Lang) -> Response {
     }
 }
 
-fn document() -> OpenApi {
+pub(super) fn document() -> OpenApi {
     let mut paths = PathsBuilder::new();
     for route in ROUTES {
         let method = match route.method {
             Verb::Get => HttpMethod::Get,
             Verb::Post => HttpMethod::Post,
         };
+        // A path that is asked both ways gets both.
         paths = paths.path(route.path, PathItem::new(method, operation(route)));
     }
     let info = InfoBuilder::new()
@@ -84,7 +87,7 @@ fn document() -> OpenApi {
 
 fn operation(route: &Route) -> utoipa::openapi::path::Operation {
     let mut operation = OperationBuilder::new()
-        .operation_id(Some(route.path.trim_start_matches('/').replace(['/', '-'], "_")))
+        .operation_id(Some(operation_id(route)))
         .summary(Some(route.summary))
         .tag(if route.path.starts_with("/jobs/") { "jobs" } else { "system" });
     match route.method {
@@ -115,9 +118,16 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         }
     }
     let content = ContentBuilder::new().schema(Some(shape_schema(route.answers))).build();
-    let response =
-        ResponseBuilder::new().description("The answer").content("application/json", content).build();
+    let media = if let Shape::File(media) = route.answers { media } else { "application/json" };
+    let response = ResponseBuilder::new().description("The answer").content(media, content).build();
     operation.response("200", response).build()
+}
+
+/// Its path; where a path is asked both ways, POST says so.
+fn operation_id(route: &Route) -> String {
+    let name = route.path.trim_start_matches('/').replace(['/', '-'], "_");
+    let twice = ROUTES.iter().filter(|r| r.path == route.path).count() > 1;
+    if twice && route.method == Verb::Post { format!("{name}_post") } else { name }
 }
 
 fn kind_schema(param: &Param) -> Schema {
@@ -142,6 +152,7 @@ fn shape_schema(shape: Shape) -> RefOr<Schema> {
     let named = |name: &str| RefOr::Ref(Ref::from_schema_name(name));
     match shape {
         Shape::Bare(name) => named(name),
+        Shape::File(_) => simple(Type::String).into(),
         Shape::Nothing => envelope().build().into(),
         Shape::List(name) => {
             envelope().property("data", ArrayBuilder::new().items(named(name)).build()).build().into()
@@ -186,6 +197,19 @@ fn components() -> utoipa::openapi::Components {
             ],
         ),
         ("IpControl", &[("enabled", Type::Boolean), ("whitelist", Type::Array), ("blacklist", Type::Array)]),
+        ("Cleared", &[("cleared", Type::Integer)]),
+        ("LogSwitch", &[("log_enabled", Type::Boolean), ("zapLogSwitch", Type::Boolean)]),
+        (
+            "LogLine",
+            &[
+                ("level", Type::String),
+                ("time", Type::String),
+                ("caller", Type::String),
+                ("msg", Type::String),
+            ],
+        ),
+        ("Settings", &[]),
+        ("Reloaded", &[("changed", Type::Array), ("needs_restart", Type::Array)]),
         ("CheckJob", &[("added", Type::Integer), ("removed", Type::Integer), ("updated", Type::Integer)]),
         (
             "JobStatus",

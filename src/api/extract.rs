@@ -3,7 +3,7 @@
 
 use super::answer::{Answer, refusal};
 use crate::domain::{FieldError, Text};
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
@@ -127,6 +127,37 @@ pub(super) mod params {
             "Make the change also when it locks the caller out or opens to all. Default false.",
         ),
     ];
+    const DATE_PARAM: Param =
+        opt("date", Kind::Date, "One day of the server's zone, YYYY-MM-DD. Default: today.");
+    pub const DAY: &[Param] = &[DATE_PARAM];
+    pub const LOGS_DOWNLOAD: &[Param] =
+        &[opt("id", Kind::Int { min: 1, max: i64::MAX }, "The job's number. Default: all jobs."), DATE_PARAM];
+    pub const EXEC_DOWNLOAD: &[Param] = &[
+        req("exec_id", Kind::Text, "The run."),
+        opt(
+            "part",
+            Kind::OneOf(&["stdout", "stderr", "http_resp", "func_result"]),
+            "Only this, as it is. Default: all there is.",
+        ),
+    ];
+    pub const LOGS_CLEAR: &[Param] = &[
+        req("type", Kind::OneOf(&["job", "zap"]), "job: run records; zap: the system log."),
+        opt("id", Kind::Int { min: 1, max: i64::MAX }, "For job: only this job's. Default: all jobs'."),
+        opt("date", Kind::Date, "Only this day's, YYYY-MM-DD. Default: all days."),
+    ];
+    pub const SYSTEM_LOG: &[Param] = &[
+        PAGE_PARAM,
+        SIZE_PARAM,
+        opt("date", Kind::Date, "One day of the server's zone, YYYY-MM-DD. Default: all days."),
+        opt(
+            "level",
+            Kind::OneOf(&["error", "warn", "warning", "info", "debug", "trace"]),
+            "Only this level.",
+        ),
+        opt("text", Kind::Text, "Part of the line, in any case."),
+        opt("n", Kind::Int { min: 1, max: 10_000 }, "The last n lines as they are, instead of a page."),
+    ];
+    pub const SWITCH: &[Param] = &[req("enabled", Kind::Bool, "Whether the system log is written.")];
     pub const EXECS: &[Param] =
         &[ID_PARAM, opt("exec_id", Kind::Text, "The run. Default: the job's newest.")];
 
@@ -210,12 +241,12 @@ impl Call {
             given.insert(name.into_owned(), Value::String(value.into_owned()));
         }
         let body = axum::body::to_bytes(body, BODY_MAX).await.map_err(|e| too_large_or_broken(&e))?;
-        read_body(&parts.headers, &body, &mut given)?;
+        read_body(&parts.headers, body, &mut given).await?;
         let (mut errors, mut unread) = (Vec::new(), Vec::new());
         let mut values = Map::new();
         for param in params {
             match typed(param, given.remove(param.name).unwrap_or(Value::Null)) {
-                Ok(Value::Null) if param.required && param.name == "id" => {
+                Ok(Value::Null) if param.required && !param.of_job => {
                     errors.push(bad(param, "必填", "is required", Value::Null));
                 }
                 Ok(Value::Null) => {}
@@ -267,8 +298,8 @@ fn too_large_or_broken(e: &axum::Error) -> Answer {
 
 /// JSON by its header or its first character (curl sends JSON as a form unless told otherwise),
 /// else a form.
-fn read_body(headers: &HeaderMap, body: &[u8], given: &mut Map<String, Value>) -> Result<(), Answer> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+async fn read_body(headers: &HeaderMap, whole: Bytes, given: &mut Map<String, Value>) -> Result<(), Answer> {
+    let body = whole.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&whole);
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let kind = kind.to_ascii_lowercase();
     let first = body.iter().find(|b| !b.is_ascii_whitespace());
@@ -285,6 +316,17 @@ fn read_body(headers: &HeaderMap, body: &[u8], given: &mut Map<String, Value>) -
             }
             Ok(())
         }
+        Some(_) if kind.starts_with("multipart/form-data") => {
+            // The header as it is: the boundary's case counts.
+            let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+            let read = read_multipart(kind, whole.clone(), given).await;
+            read.map_err(|e| {
+                refuse(
+                    format!("multipart 表单无法解析：{e}"),
+                    format!("the multipart form cannot be read: {e}"),
+                )
+            })
+        }
         Some(_) => Err(refuse(
             format!(
                 "不支持的 Content-Type：{kind}；请使用 application/json 或 application/x-www-form-urlencoded"
@@ -294,6 +336,23 @@ fn read_body(headers: &HeaderMap, body: &[u8], given: &mut Map<String, Value>) -
             ),
         )),
     }
+}
+
+/// What `curl -F` sends.
+async fn read_multipart(
+    kind: &str,
+    body: Bytes,
+    given: &mut Map<String, Value>,
+) -> Result<(), multer::Error> {
+    let boundary = multer::parse_boundary(kind)?;
+    let body = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(body)]);
+    let mut form = multer::Multipart::new(body, boundary);
+    while let Some(field) = form.next_field().await? {
+        if let Some(name) = field.name().map(str::to_owned) {
+            given.insert(name, field.text().await?.into());
+        }
+    }
+    Ok(())
 }
 
 fn merge_json(

@@ -38,8 +38,9 @@ pub(super) async fn stored_changes(engine: &Engine) -> Result<IpChanges, Error> 
 }
 
 impl Api {
-    /// Lets in by these settings from now on; what was changed at run time stays changed.
+    /// Lets in by these settings from now on, and shows them; what was changed at run time stays changed.
     pub async fn configure(&self, config: &Config) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = config.snapshot();
         let mut lists = self.lists.lock().await;
         lists.configured = config.ip.clone();
         self.let_in(Access::of(config, lists.in_force()));

@@ -6,14 +6,20 @@ mod compat;
 mod docs;
 mod extract;
 mod ip_control;
+mod logs;
 mod middleware;
+mod reference;
 mod system;
 mod views;
 
 use crate::config::Config;
+use crate::config::reload::Reloads;
 use crate::domain::UtcMs;
 use crate::domain::access::IpRules;
 use crate::engine::Engine;
+use crate::telemetry::files::Files;
+use crate::telemetry::log::Control;
+use crate::telemetry::metrics::{self, Metrics};
 use answer::Answer;
 use axum::Router;
 use axum::body::Body;
@@ -24,6 +30,7 @@ use axum::routing::{MethodFilter, on};
 use extract::{Call, Param};
 use ip_control::Lists;
 use ipnet::IpNet;
+use serde_json::Value;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -51,15 +58,41 @@ pub struct Api {
     engine: Engine,
     access: RwLock<Arc<Access>>,
     lists: tokio::sync::Mutex<Lists>,
+    /// Those in force, to be shown.
+    settings: RwLock<Value>,
+    files: Files,
+    log: Control,
+    metrics: Arc<Metrics>,
+    reloads: Reloads,
     started: UtcMs,
 }
 
+/// What the service is built from.
+pub struct Parts {
+    pub engine: Engine,
+    pub files: Files,
+    pub log: Control,
+    pub metrics: Arc<Metrics>,
+    pub reloads: Reloads,
+}
+
 impl Api {
-    pub async fn new(engine: Engine, config: &Config) -> Result<Self, crate::engine::Error> {
+    pub async fn new(parts: Parts, config: &Config) -> Result<Self, crate::engine::Error> {
+        let Parts { engine, files, log, metrics, reloads } = parts;
         let lists =
             Lists { configured: config.ip.clone(), changes: ip_control::stored_changes(&engine).await? };
         let access = RwLock::new(Arc::new(Access::of(config, lists.in_force())));
-        Ok(Self { started: engine.now(), engine, access, lists: tokio::sync::Mutex::new(lists) })
+        Ok(Self {
+            started: engine.now(),
+            engine,
+            access,
+            lists: tokio::sync::Mutex::new(lists),
+            settings: RwLock::new(config.snapshot()),
+            files,
+            log,
+            metrics,
+            reloads,
+        })
     }
 
     fn access(&self) -> Arc<Access> {
@@ -120,12 +153,21 @@ static ROUTES: &[Route] = &[
     route!(Post "/jobs/addAndRun", "Add a job and run it once now", params::ADD_AND_RUN, Shape::Data("AddAndRun"), compat::add_and_run),
     route!(Post "/jobs/logs", "List one job's run records", params::LOGS, Shape::Page("Run"), compat::logs),
     route!(Get "/jobs/execs", "Read one run record; without exec_id the job's newest", params::EXECS, Shape::Data("Run"), compat::execs),
+    route!(Get "/jobs/execs/download", "Download one run's whole output", params::EXEC_DOWNLOAD, Shape::File("text/plain"), logs::run_output),
+    route!(Get "/jobs/logs/download", "Download a day's run records, one JSON object a line", params::LOGS_DOWNLOAD, Shape::File("application/x-ndjson"), logs::runs_of_day),
+    route!(Post "/jobs/logs/clear", "Delete run records (job) or the system log (zap)", params::LOGS_CLEAR, Shape::Data("Cleared"), logs::clear),
+    route!(Get "/jobs/zapLogs", "Read the system log, newest first; with n: its last n lines", params::SYSTEM_LOG, Shape::Page("LogLine"), logs::system_log),
+    route!(Get "/jobs/zapLogs/download", "Download the system log of a day", params::DAY, Shape::File("application/x-ndjson"), logs::system_log_of_day),
+    route!(Get "/jobs/switchState", "Whether the system log is written", &[], Shape::Data("LogSwitch"), logs::switch),
+    route!(Post "/jobs/switchState", "Switch the system log on or off", params::SWITCH, Shape::Data("LogSwitch"), logs::set_switch),
     route!(Get "/jobs/jobStatus", "Count jobs by state", &[], Shape::Bare("JobStatus"), compat::job_status),
     route!(Get "/jobs/jobState", "Count jobs by state, and whether the scheduler runs", &[], Shape::Data("JobState"), compat::job_state),
     route!(Get "/jobs/scheduler", "List what is scheduled, with next and previous run", params::PAGE, Shape::Page("ScheduledJob"), compat::scheduler),
     route!(Post "/jobs/checkJob", "Reconcile the scheduler with the database", &[], Shape::Data("CheckJob"), compat::check_job),
     route!(Get "/jobs/functions", "List the functions that a func job can name", &[], Shape::List("Function"), compat::functions),
     route!(Get "/jobs/dbinfo", "The database: kind, place, version, size", &[], Shape::Bare("DbInfo"), system::database),
+    route!(Get "/jobs/config", "The settings in force; what may hold a password is not shown", &[], Shape::Data("Settings"), system::settings),
+    route!(Post "/jobs/reload-config", "Read the settings again, whole or not at all", &[], Shape::Data("Reloaded"), system::reload_settings),
     route!(Get "/jobs/ip-control/status", "The address lists in force", &[], Shape::Data("IpControl"), ip_control::status),
     route!(Post "/jobs/ip-control/whitelist/add", "Let an address or CIDR block in", params::IP, Shape::Nothing, ip_control::whitelist_add),
     route!(Post "/jobs/ip-control/whitelist/remove", "Take an entry off the whitelist", params::IP, Shape::Nothing, ip_control::whitelist_remove),
@@ -133,6 +175,8 @@ static ROUTES: &[Route] = &[
     route!(Post "/jobs/ip-control/blacklist/remove", "Take an entry off the blacklist", params::IP, Shape::Nothing, ip_control::blacklist_remove),
     route!(Get "/health", "Whether the server works; 503 with the failing part when it does not", &[], Shape::Bare("Health"), system::health),
     route!(Get "/jobs/health", "Version, uptime and memory", &[], Shape::Data("Process"), system::process),
+    route!(Get "/metrics", "Counters for a monitoring system", &[], Shape::File(metrics::MEDIA_TYPE), system::metrics),
+    route!(Get "/redoc", "This API as one page to read", &[], Shape::File("text/html"), system::reference),
 ];
 
 /// The whole service.

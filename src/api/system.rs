@@ -1,11 +1,14 @@
 //! What the server says about itself.
 
-use super::Api;
 use super::answer::Answer;
+use super::compat::answer;
 use super::extract::Call;
+use super::{Api, reference};
+use crate::domain::Text;
+use crate::telemetry::metrics;
 use axum::http::StatusCode;
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 pub(super) async fn health(api: Arc<Api>, _call: Call) -> Answer {
     let uptime = uptime_seconds(&api);
@@ -46,6 +49,46 @@ pub(super) async fn process(api: Arc<Api>, call: Call) -> Answer {
         "goroutines": tokio::runtime::Handle::current().metrics().num_alive_tasks(),
     });
     Answer::ok("成功", "ok", data)
+}
+
+/// The settings in force.
+pub(super) async fn settings(api: Arc<Api>, _call: Call) -> Answer {
+    let settings = api.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+    Answer::ok("成功", "ok", settings)
+}
+
+pub(super) async fn reload_settings(api: Arc<Api>, _call: Call) -> Answer {
+    match api.reloads.reload().await {
+        Ok(done) => {
+            let data = json!({"changed": done.changed, "needs_restart": done.needs_restart});
+            Answer::ok("配置已热重载", "settings reloaded", data)
+        }
+        Err(e) => {
+            let text = Text::new(
+                format!("配置有误，未作任何更改：{e}"),
+                format!("the settings are wrong, nothing was changed: {e}"),
+            );
+            Answer::code(400, text, json!({"errors": e.0}))
+        }
+    }
+}
+
+pub(super) async fn metrics(api: Arc<Api>, _call: Call) -> Answer {
+    answer(api.engine.counts().await, |c| {
+        let now = metrics::Now {
+            running: c.running,
+            waiting: c.waiting,
+            stopped: c.stopped,
+            resident: i64::try_from(memory().0).unwrap_or(i64::MAX),
+            uptime: uptime_seconds(&api),
+        };
+        Answer::text(metrics::MEDIA_TYPE, api.metrics.text(now))
+    })
+}
+
+/// The API as one page to read.
+pub(super) async fn reference(_api: Arc<Api>, _call: Call) -> Answer {
+    Answer::text("text/html; charset=utf-8", reference::page())
 }
 
 /// Elapsed by the wall clock; a clock that was set back counts as none.

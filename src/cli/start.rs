@@ -1,14 +1,14 @@
 //! `start` in its three forms: the server, its supervisor, either of them in the background.
 
 use super::load;
-use crate::app::{self, App, Reloader};
+use crate::app::{self, App, Parts};
 use crate::clock::Clock;
 use crate::config::{Config, Flags};
 use crate::engine::Stop;
 use crate::signals::ReloadSignals;
 use crate::supervisor::pidfile::{self, PidFile};
 use crate::supervisor::{self, Paths, ServerFile, background, notify};
-use crate::telemetry::log::{self, Log};
+use crate::telemetry::log;
 use anyhow::Context;
 use tokio::sync::watch;
 
@@ -33,7 +33,7 @@ pub fn server(flags: Flags) -> anyhow::Result<()> {
     let paths = Paths(config.runtime_dir.clone());
     pidfile::refuse_second(&paths.job_pid(), "TimerJobs", "timerjobs stop")?;
     let host = config.host.clone();
-    let log = log::init(&config.log)?;
+    let (log, _written_at_the_end) = log::init(&config, Clock::System)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -43,7 +43,9 @@ pub fn server(flags: Flags) -> anyhow::Result<()> {
         // Listening for signals comes first: one that arrives during start-up must not kill us hard.
         app::stop_on_signals(tell)?;
         let mut hangup = ReloadSignals::listen().context("signals cannot be listened for")?;
-        let app = App::build(config, Clock::System, stop).await?;
+        let source_flags = flags.clone();
+        let source = Box::new(move || load(&source_flags));
+        let app = App::build(Parts { config, source, clock: Clock::System, stop, log }).await?;
         let _pid_file = PidFile::write(paths.job_pid())?;
         let file = ServerFile {
             pid: std::process::id(),
@@ -51,16 +53,17 @@ pub fn server(flags: Flags) -> anyhow::Result<()> {
             started: Clock::System.now(),
             host,
             port: app.port(),
-            flags: flags.clone(),
+            flags,
         };
         let _server_file = file.publish(paths.server_file())?;
         notify::tell("READY=1");
         tokio::spawn(notify::feed_watchdog());
-        let reloader = app.reloader();
+        let reloads = app.reloads();
         tokio::spawn(async move {
             loop {
                 hangup.recv().await;
-                reload(&flags, &reloader, &log).await;
+                // How it ended is in the log.
+                reloads.reload().await.ok();
             }
         });
         app.announce();
@@ -72,19 +75,4 @@ fn settled(mut flags: Flags) -> anyhow::Result<(Config, Flags)> {
     // `restart` may be called from another folder.
     flags.config = flags.config.map(|file| std::path::absolute(&file).unwrap_or(file));
     Ok((load(&flags)?, flags))
-}
-
-/// Reads the settings again, whole or not at all: one bad value and everything stays as it was.
-async fn reload(flags: &Flags, reloader: &Reloader, log: &Log) {
-    let new = match load(flags) {
-        Ok(new) => new,
-        Err(e) => return tracing::error!("the settings stay as they are:\n{e}"),
-    };
-    log.set_level(&new.log.level);
-    match reloader.apply(new).await {
-        Ok(done) => {
-            tracing::info!(changed = ?done.changed, needs_restart = ?done.needs_restart, "settings read again");
-        }
-        Err(e) => tracing::error!("the settings cannot be applied: {e:#}"),
-    }
 }

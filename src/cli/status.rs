@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::UtcMs;
 use crate::supervisor::{Health, Paths, ServerFile, pidfile};
-use crate::telemetry::log::{LastError, last_error};
+use crate::telemetry::files::{Files, Filter};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -18,6 +18,11 @@ struct Status<'a> {
     server: Option<Server>,
     supervisor: Option<u32>,
     last_error: Option<LastError>,
+}
+
+struct LastError {
+    at: UtcMs,
+    text: String,
 }
 
 struct Server {
@@ -51,7 +56,7 @@ impl<'a> Status<'a> {
         let now = Clock::System.now();
         let server = pidfile::alive(&paths.job_pid()).map(|process| Server::ask(process.pid, &paths));
         let supervisor = pidfile::alive(&paths.daemon_pid()).map(|process| process.pid);
-        Self { config, now, server, supervisor, last_error: last_error(&config.log, now) }
+        Self { config, now, server, supervisor, last_error: last_error(config, now) }
     }
 
     fn print(&self) {
@@ -63,7 +68,11 @@ impl<'a> Status<'a> {
         println!("supervisor: {supervisor}");
         match &self.last_error {
             None => println!("last error: none today"),
-            Some(e) => println!("last error: {} {}", e.at.local_seconds(self.config.zone), e.text),
+            Some(e) => println!(
+                "last error: {} {}",
+                e.at.local_seconds(self.config.zone),
+                e.text.replace('\n', "; ")
+            ),
         }
     }
 
@@ -145,6 +154,19 @@ fn jobs(file: &ServerFile) -> Option<[u64; 4]> {
     Some(counts)
 }
 
+/// The newest error of today.
+fn last_error(config: &Config, now: UtcMs) -> Option<LastError> {
+    let files = Files::new(config, Clock::System);
+    let filter = Filter { day: Some(files.today()), level: Some("ERROR".into()), text: None };
+    let line = files.page(&filter, 1, 1).ok()?.lines.pop()?;
+    let line: Value = serde_json::from_str(&line).ok()?;
+    let at = chrono::DateTime::parse_from_rfc3339(line["timestamp"].as_str()?).ok()?;
+    let error = LastError { at: UtcMs::from_utc(at.to_utc()), text: line["message"].as_str()?.to_owned() };
+    // While no server runs, nobody puts yesterday's file away.
+    let day = |at: UtcMs| at.to_zone(config.zone).date_naive();
+    Some(error).filter(|error| day(error.at) == day(now))
+}
+
 /// `3d 4h 5m`; seconds only while they matter.
 fn words(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
@@ -158,7 +180,33 @@ fn words(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::*;
+
+    #[test]
+    fn the_last_error_is_the_newest_of_today() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("app.log");
+        let config = Config::load(&crate::config::Flags::default(), |name| match name {
+            "LOG_FILE" => Some(file.display().to_string()),
+            "TZ" => Some("UTC".into()),
+            _ => None,
+        })
+        .unwrap();
+        let now = Clock::System.now();
+        let found = || last_error(&config, now).map(|e| (e.at, e.text));
+        assert_eq!(found(), None);
+        let line = |at: UtcMs, level: &str, text: &str| {
+            let at = at.rfc3339(config.zone);
+            json!({"timestamp": at, "level": level, "message": text}).to_string() + "\n"
+        };
+        let yesterday = now.minus(std::time::Duration::from_secs(86_400));
+        std::fs::write(&file, line(yesterday, "ERROR", "yesterday")).unwrap();
+        assert_eq!(found(), None);
+        let text =
+            line(now, "ERROR", "first") + &line(now, "ERROR", "second") + &line(now, "INFO", "no ERROR");
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(found(), Some((now, "second".to_owned())));
+    }
 
     #[test]
     fn an_uptime_is_as_long_as_it_matters() {

@@ -3,6 +3,7 @@
 
 mod check;
 mod database;
+pub mod reload;
 mod settings;
 mod suggest;
 
@@ -10,6 +11,7 @@ use crate::domain::access::IpRules;
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use settings::Values;
 use std::ffi::OsString;
 use std::fmt;
@@ -64,8 +66,9 @@ impl fmt::Debug for Texts {
 pub struct LogConfig {
     /// A filter as tracing reads it, usually one level.
     pub level: String,
-    /// JSON lines go here, a file a day; `None`: `log/timerjobs.log` beneath the runtime folder.
+    /// JSON lines of today go here.
     pub file: PathBuf,
+    /// Days kept, today's too.
     pub days: usize,
 }
 
@@ -161,6 +164,37 @@ impl Config {
     pub fn changed(&self, new: &Self) -> Vec<&'static Setting> {
         let differs = self.texts.0.iter().zip(&new.texts.0).map(|(old, new)| old != new);
         SETTINGS.iter().zip(differs).filter(|(_, differs)| *differs).map(|(setting, _)| setting).collect()
+    }
+
+    /// What is in force after `new` was read: its live settings, and the others as they are.
+    pub fn in_force_after(&self, mut new: Self) -> Self {
+        let texts = self.texts.0.iter().zip(&mut new.texts.0);
+        for (setting, (old, new)) in SETTINGS.iter().zip(texts) {
+            if !setting.live {
+                new.clone_from(old);
+            }
+        }
+        new
+    }
+
+    /// Every setting by section and name; what may hold a password is not shown.
+    pub fn snapshot(&self) -> Value {
+        let mut sections = Map::new();
+        for (setting, text) in SETTINGS.iter().zip(&self.texts.0) {
+            let shown = match text.as_str() {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                "" => "".into(),
+                _ if setting.secret => "***".into(),
+                text => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
+            };
+            let (section, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
+            let section = sections.entry(section).or_insert_with(|| Map::new().into());
+            if let Some(section) = section.as_object_mut() {
+                section.insert(name.into(), shown);
+            }
+        }
+        sections.into()
     }
 
     fn from_values(values: &Values) -> Result<Self, ConfigError> {

@@ -12,6 +12,7 @@ use crate::domain::run::{Outcome, Reason, Report, RunId, Source};
 use crate::store::{JobWrite, NewRun, RunClose, RunStart};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 impl Core {
@@ -83,7 +84,8 @@ impl Core {
     ) {
         let now = turn.batch.now;
         if outcome.is_final() {
-            turn.events.push(Event::RunEnded { run: id, job: job.id, outcome });
+            let of = Some(job.clone());
+            turn.events.push(Event::RunEnded { run: id, job: job.id, outcome, of, took: None });
         }
         turn.batch.opens.push(NewRun {
             id,
@@ -146,16 +148,19 @@ impl Core {
     /// Closes the record of a run that has ended, and lets those behind it move up.
     pub fn finish(&mut self, mut finished: Finished, turn: &mut Turn) {
         let id = finished.job.id;
+        let mut took = None;
         if let Some(in_flight) = self.in_flight.remove(&finished.run) {
             if finished.report.outcome == Outcome::Cancelled {
                 finished.reason = in_flight.reason;
             }
+            let ms = turn.batch.now.since(in_flight.started);
+            took = Some(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
             self.leave(id);
         }
-        self.close(&finished, turn);
+        self.close(&finished, took, turn);
     }
 
-    fn close(&mut self, finished: &Finished, turn: &mut Turn) {
+    fn close(&mut self, finished: &Finished, took: Option<Duration>, turn: &mut Turn) {
         let Finished { run, job, source, report, reason } = finished;
         let id = job.id;
         turn.batch.closes.push(RunClose {
@@ -164,7 +169,8 @@ impl Core {
             reason: *reason,
             report: report.clone(),
         });
-        turn.events.push(Event::RunEnded { run: *run, job: id, outcome: report.outcome });
+        let (outcome, of) = (report.outcome, Some(job.clone()));
+        turn.events.push(Event::RunEnded { run: *run, job: id, outcome, of, took });
         if let Some(entry) = self.jobs.get_mut(&id).filter(|e| e.crash_streak > 0) {
             entry.crash_streak = 0;
             turn.batch.cursor(id).crash_streak = Some(0);
@@ -246,7 +252,7 @@ impl Core {
             let report = Report::new(Outcome::Cancelled);
             let Ticket { job, source, .. } = ticket;
             let finished = Finished { run, job, source, report, reason: Some(reason) };
-            self.close(&finished, turn);
+            self.close(&finished, None, turn);
         }
     }
 

@@ -1,13 +1,13 @@
 //! Questions about jobs and runs. They read the database, not the engine's memory, so a thousand
 //! readers do not slow one fire.
 
-use super::{Engine, Error};
+use super::{Engine, Error, retention};
 use crate::domain::UtcMs;
 use crate::domain::job::JobId;
 use crate::domain::run::RunId;
 use crate::domain::schedule::{IntervalSchedule, Schedule};
 use crate::exec::func;
-use crate::store::{DatabaseInfo, JobFilter, JobRecord, Page, RunFilter, RunRecord, StateCounts};
+use crate::store::{DatabaseInfo, JobFilter, JobRecord, Page, RunFilter, RunRecord, RunsOf, StateCounts};
 use chrono_tz::Tz;
 use serde_json::Value;
 
@@ -31,6 +31,20 @@ impl Engine {
 
     pub async fn run_record(&self, id: RunId) -> Result<Option<RunRecord>, Error> {
         Ok(self.store.run(id).await?)
+    }
+
+    /// At most `most` whole records after the run `after`, oldest first.
+    pub async fn runs_after(&self, of: RunsOf, after: RunId, most: i64) -> Result<Vec<RunRecord>, Error> {
+        Ok(self.store.runs_after(of, after, most).await?)
+    }
+
+    /// Deletes run records; answers how many. Runs in flight keep theirs.
+    pub async fn clear_runs(&self, of: RunsOf) -> Result<usize, Error> {
+        let rows = retention::clear(&self.store, of).await;
+        rows.map_err(|e| {
+            tracing::error!(error = %super::chain(&e), "run records cannot be deleted");
+            Error::Unavailable
+        })
     }
 
     /// When a job fires next; `None` when it is stopped or never again.

@@ -187,8 +187,15 @@ impl Core {
     fn close_lost(&mut self, run: RunId, id: JobId, source: Source, report: Report, turn: &mut Turn) {
         let close = crate::store::RunClose { run, end: turn.batch.now, reason: Some(Reason::Crash), report };
         turn.batch.closes.push(close);
-        turn.events.push(Event::RunEnded { run, job: id, outcome: Outcome::Lost });
-        if let Some(job) = self.jobs.get(&id).map(|e| e.job.clone())
+        let of = self.jobs.get(&id).map(|e| e.job.clone());
+        turn.events.push(Event::RunEnded {
+            run,
+            job: id,
+            outcome: Outcome::Lost,
+            of: of.clone(),
+            took: None,
+        });
+        if let Some(job) = of
             && source == Source::Api
             && job.removal.task
         {

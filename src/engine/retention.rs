@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::config::Retention;
 use crate::domain::UtcMs;
 use crate::domain::job::JobId;
-use crate::store::{Pruned, Result, Store};
+use crate::store::{Pruned, Result, RunsOf, Store};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -63,6 +63,13 @@ async fn pass(store: &Store, keep: Retention, now: UtcMs, since: Option<UtcMs>) 
             break;
         }
     }
+    while rows > 0 && store.shrink().await? {}
+    Ok(rows)
+}
+
+/// Deletes what somebody asked for and gives the space back; answers how many rows went.
+pub(super) async fn clear(store: &Store, of: RunsOf) -> Result<usize> {
+    let rows = until_done(|| store.prune_asked(of)).await?;
     while rows > 0 && store.shrink().await? {}
     Ok(rows)
 }

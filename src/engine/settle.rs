@@ -82,7 +82,7 @@ impl Core {
             (Effect::Delete { id, reply }, _) => {
                 self.remove(id);
                 self.cancel(Some(id), Reason::Deleted, next);
-                next.events.push(Event::JobChanged { job: id });
+                next.events.push(Event::JobDeleted { job: id });
                 if let Some(reply) = reply {
                     drop(reply.send(Ok(())));
                 }
@@ -123,6 +123,7 @@ impl Core {
         found.removed = gone.len();
         for id in gone {
             self.remove(id);
+            turn.events.push(Event::JobDeleted { job: id });
         }
         for (job, state) in stored {
             match self.jobs.get(&job.id) {

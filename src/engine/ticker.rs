@@ -3,14 +3,14 @@
 //! commit.
 
 use super::commands::{Changes, Command};
-use super::core::{Core, Turn};
+use super::core::{Core, Ticket, Turn};
 use super::recovery::FIRST_PAUSE;
 use super::{Engine, Error, Health, Parts, Stop, chain, recovery, runner};
 use crate::clock::Clock;
 use crate::config::{JobsConfig, Retention};
 use crate::domain::event::Event;
 use crate::domain::job::JobId;
-use crate::domain::run::{Outcome, Reason, Report};
+use crate::domain::run::{Outcome, Reason, Report, Source};
 use crate::store::{JobWrite, Result, Store};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -150,6 +150,13 @@ impl Ticker {
         }
     }
 
+    fn started(&self, ticket: &Ticket) -> Event {
+        let late = self.clock.now().since(ticket.scheduled_at);
+        let late = Duration::from_millis(u64::try_from(late).unwrap_or(0));
+        let delay = (ticket.source == Source::Cron).then_some(late);
+        Event::RunStarted { run: ticket.run, job: ticket.job.id, delay }
+    }
+
     /// Runs in flight keep what they started with.
     fn configure(&mut self, jobs: &JobsConfig) {
         self.core.configure(jobs);
@@ -169,7 +176,7 @@ impl Ticker {
         match self.store.commit(&turn.batch).await {
             Ok(committed) => {
                 for ticket in self.core.settle(&mut turn, &committed, &mut self.next) {
-                    self.events.send(Event::RunStarted { run: ticket.run, job: ticket.job.id }).ok();
+                    self.events.send(self.started(&ticket)).ok();
                     tokio::spawn(self.runner.clone().run(ticket));
                 }
                 self.announce(&mut turn);

@@ -22,7 +22,7 @@ pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunSta
 pub use inspect::{Schema, inspect, newest_schema};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use retention::Pruned;
-pub use runs::{OpenRun, RunFilter, RunRecord};
+pub use runs::{OpenRun, RunFilter, RunRecord, RunsOf};
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.
 #[derive(Debug, thiserror::Error)]

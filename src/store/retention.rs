@@ -1,7 +1,7 @@
 //! Deletes old run records in small batches, so that fires never wait long for the writer. Open
 //! runs are never deleted, and a job's last decided instant lives elsewhere.
 
-use super::{Result, Store};
+use super::{Result, RunsOf, Store};
 use crate::domain::UtcMs;
 use crate::domain::job::JobId;
 use crate::domain::run::RunId;
@@ -42,6 +42,13 @@ impl Store {
     /// Deletes the oldest runs of all, until `excess` bytes are gone.
     pub async fn prune_oldest(&self, excess: i64) -> Result<Pruned> {
         self.prune(QueryBuilder::new("SELECT id, bytes FROM tj_runs WHERE 1 = 1"), excess).await
+    }
+
+    /// Deletes runs because somebody asked.
+    pub async fn prune_asked(&self, of: RunsOf) -> Result<Pruned> {
+        let mut which = QueryBuilder::new("SELECT id, bytes FROM tj_runs WHERE 1 = 1");
+        of.push(&mut which);
+        self.prune(which, i64::MAX).await
     }
 
     /// Jobs with a run created since `since`.

@@ -59,6 +59,27 @@ pub struct RunFilter {
     pub newest_first: bool,
 }
 
+/// Runs of one job or all, of one stretch of time or all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunsOf {
+    pub job: Option<JobId>,
+    /// Created in `[from, to)`.
+    pub day: Option<(UtcMs, UtcMs)>,
+}
+
+impl RunsOf {
+    /// Adds itself to a statement that ends in a condition.
+    pub(super) fn push(&self, sql: &mut QueryBuilder<Sqlite>) {
+        if let Some(job) = self.job {
+            sql.push(" AND job_id = ").push_bind(job.0);
+        }
+        if let Some((from, to)) = self.day {
+            sql.push(" AND id >= ").push_bind(RunId::first_at(from).0);
+            sql.push(" AND id < ").push_bind(RunId::first_at(to).0);
+        }
+    }
+}
+
 const COLUMNS: &str = "SELECT id, job_id, job_name, mode, command, source, outcome, reason, scheduled_ms, start_ms, \
     end_ms, attempt, missed_to_ms, missed_count, exit_code, error, result, http_method, http_status, http_url, \
     func_name, func_args, func_result";
@@ -96,6 +117,15 @@ impl Store {
         let mut sql = QueryBuilder::new(COLUMNS);
         sql.push(", stdout, stderr, http_resp FROM tj_runs WHERE id = ").push_bind(id.0);
         Ok(sql.build_query_as().fetch_optional(&self.read).await?)
+    }
+
+    /// At most `most` whole records after the run `after`, oldest first.
+    pub async fn runs_after(&self, of: RunsOf, after: RunId, most: i64) -> Result<Vec<RunRecord>> {
+        let mut sql = QueryBuilder::new(COLUMNS);
+        sql.push(", stdout, stderr, http_resp FROM tj_runs WHERE id > ").push_bind(after.0);
+        of.push(&mut sql);
+        sql.push(" ORDER BY id LIMIT ").push_bind(most);
+        Ok(sql.build_query_as().fetch_all(&self.read).await?)
     }
 
     /// The greatest run id, 0 when there is none.

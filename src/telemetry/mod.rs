@@ -1,3 +1,6 @@
-//! What the server says about itself: the log now, metrics later.
+//! What the server tells about itself: the system log, how it is read back, and the metrics.
 
+mod daily;
+pub mod files;
 pub mod log;
+pub mod metrics;

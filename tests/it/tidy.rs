@@ -15,7 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("supervisor", &["config", "signals"]),
     ("engine", &["store", "exec", "config"]),
     // Views shape what the store read and the catalog lists; they come through the engine.
-    ("api", &["engine", "store", "exec", "config"]),
+    ("api", &["engine", "store", "exec", "config", "telemetry"]),
 ];
 const MODULES: &[&str] =
     &["api", "app", "cli", "config", "engine", "exec", "signals", "store", "supervisor", "telemetry"];

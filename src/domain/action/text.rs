@@ -308,7 +308,8 @@ impl Errors {
     }
 }
 
-/// The key of the mode that a typo is near to: one edit away, two for longer words.
+/// The key of the mode that a typo is near to: one edit away (two letters that changed places are
+/// one), two for longer words.
 fn nearest(mode: Mode, word: &str) -> Option<&'static str> {
     // Longer than any key plus its edits: not a typo, and not worth the quadratic distance.
     if word.len() > 12 {
@@ -318,23 +319,8 @@ fn nearest(mode: Mode, word: &str) -> Option<&'static str> {
     let allowed = if word.len() <= 4 { 1 } else { 2 };
     known_keys(mode)
         .iter()
-        .map(|key| (edits(word.as_bytes(), key.as_bytes()), *key))
+        .map(|key| (strsim::osa_distance(&word, key), *key))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, key)| key)
-}
-
-/// Levenshtein's distance, by single rows.
-fn edits(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -275,6 +275,7 @@ fn unknown_keys_are_named_with_a_hint() {
             "【url】http://a\n【heders】A:1",
             "【heders】 is not a key of mode http: did you mean 【headers】? ",
         ),
+        (Mode::Http, "【url】http://a\n【ulr】http://b", "did you mean 【url】? "),
         (Mode::Http, "【url】http://a\n【TIMEOUTS】3", "did you mean 【timeout】? "),
         (Mode::Http, "【url】http://a\n【workdir】/", "it belongs to mode command. "),
         (Mode::Http, "【url】http://a\n【cookie】a=1", "did you mean 【cookies】? "),

@@ -201,12 +201,36 @@ async fn a_body_that_cannot_be_read_is_named_as_such() {
 #[tokio::test]
 async fn a_body_of_another_kind_is_told_which_kinds_are_read() {
     let app = TestApp::start().await;
-    for kind in ["multipart/form-data; boundary=x", "text/xml", "application/octet-stream", "text/plain"] {
+    for kind in [
+        "multipart/form-data; boundary=x",
+        "multipart/form-data",
+        "text/xml",
+        "application/octet-stream",
+        "text/plain",
+    ] {
         let request = post(&app, "/jobs/run").header("Content-Type", kind).body("id=1");
         let answer = ask(request.header("Accept-Language", "en")).await;
         assert_eq!(bad_fields(&answer), ["body"], "{kind}");
-        assert!(msg(&answer).contains("application/json"), "{answer}");
+        let part = if kind.starts_with("multipart") { "multipart" } else { "application/json" };
+        assert!(msg(&answer).contains(part), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_multipart_form_is_read_like_any_form() {
+    let app = TestApp::start().await;
+    let mut body = String::new();
+    for (name, value) in
+        [("name", "表单"), ("cron_expr", "0 0 * * *"), ("mode", "command"), ("command", "echo a\r\necho b")]
+    {
+        body += &format!("--AbC\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    body += "--AbC--\r\n";
+    let request = post(&app, "/jobs/add").header("Content-Type", "multipart/form-data; boundary=AbC");
+    let answer = ask(request.body(body)).await;
+    assert_eq!(code(&answer), 200, "{answer}");
+    let job = app.job(answer["data"]["id"].as_i64().unwrap()).await;
+    assert_eq!((&job["name"], &job["command"]), (&json!("表单"), &json!("echo a\r\necho b")));
 }
 
 #[tokio::test]

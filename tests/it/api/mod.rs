@@ -8,9 +8,11 @@ mod inputs;
 mod ip_control;
 mod jobs;
 mod list;
+mod logs;
 mod robust;
 mod runs;
 mod seed;
+mod settings;
 mod validation;
 
 use crate::support::TestApp;

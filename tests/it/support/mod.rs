@@ -4,12 +4,14 @@
 pub mod program;
 
 use serde_json::{Value, json};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 use std::time::Duration;
-use timerjobs::app::{App, Stop};
+use timerjobs::app::{App, ConfigSource, Parts, Stop};
 use timerjobs::clock::{Clock, Settable};
 use timerjobs::config::{Config, Flags};
+use timerjobs::log::Control;
 use timerjobs::{Event, Outcome, UtcMs};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
@@ -50,9 +52,8 @@ impl TestApp {
     ) -> Self {
         // A failing test shows what the server said.
         let _ = tracing_subscriber::fmt().with_env_filter("info").with_test_writer().try_init();
-        let config = config(folder.path(), &settings);
         let (stop, stopped) = watch::channel(Stop::No);
-        let app = App::build(config, Clock::Settable(clock.clone()), stopped).await.unwrap();
+        let app = App::build(parts(folder.path(), &settings, &clock, stopped)).await.unwrap();
         let events = app.events();
         let url = format!("http://127.0.0.1:{}", app.port());
         let served = tokio::spawn(app.serve());
@@ -160,9 +161,8 @@ impl TestApp {
 
     /// Tries to start another server on the same folder; gives back why that failed.
     pub async fn second(&self) -> Result<(), String> {
-        let config = config(self.folder(), &self.settings);
         let (_stop, stopped) = watch::channel(Stop::No);
-        App::build(config, Clock::Settable(self.clock.clone()), stopped)
+        App::build(parts(self.folder(), &self.settings, &self.clock, stopped))
             .await
             .map(drop)
             .map_err(|e| format!("{e:#}"))
@@ -206,11 +206,23 @@ impl Stopped {
     }
 }
 
-fn config(folder: &Path, settings: &[(String, String)]) -> Config {
-    let path = |name: &str| folder.join(name).display().to_string();
+fn parts(
+    folder: &Path,
+    settings: &[(String, String)],
+    clock: &Arc<Settable>,
+    stop: watch::Receiver<Stop>,
+) -> Parts {
+    let source = source(folder.to_owned(), settings.to_vec());
+    let clock = Clock::Settable(clock.clone());
+    Parts { config: source().unwrap(), source, clock, stop, log: Control::detached() }
+}
+
+/// The test's settings, and beneath them the file `config.toml`, which a test may write.
+fn source(folder: PathBuf, settings: Vec<(String, String)>) -> ConfigSource {
     let file = folder.join("config.toml");
-    std::fs::write(&file, "").unwrap();
-    let env = |name: &str| {
+    File::options().create(true).append(true).open(&file).unwrap();
+    let env = move |name: &str| {
+        let path = |name: &str| folder.join(name).display().to_string();
         let own = match name {
             "DATA_DIR" => Some(path("data")),
             "RUNTIME_DIR" => Some(path("runtime")),
@@ -221,7 +233,8 @@ fn config(folder: &Path, settings: &[(String, String)]) -> Config {
         };
         settings.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone()).or(own)
     };
-    Config::load(&Flags { config: Some(file), ..Flags::default() }, env).unwrap()
+    let flags = Flags { config: Some(file), ..Flags::default() };
+    Box::new(move || Config::load(&flags, &env))
 }
 
 fn client() -> reqwest::Client {

@@ -1,0 +1,297 @@
+//! Reads the system log back, newest line first, without holding a file in memory. Blocking: call
+//! it from a thread that may wait for the disk.
+
+use super::daily::{Place, day_of};
+use crate::clock::Clock;
+use crate::config::Config;
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use serde_json::{Map, Value};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+/// A search reads at most this many bytes, newest first.
+const SCAN_MAX: u64 = 256 << 20;
+const BLOCK: u64 = 64 << 10;
+/// A longer line is read as several.
+const LINE_MAX: usize = 1 << 20;
+
+/// The log files of this server.
+#[derive(Clone, Debug)]
+pub struct Files {
+    place: Place,
+    zone: Tz,
+    clock: Clock,
+}
+
+/// Which lines to read.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// `None`: all days that are kept.
+    pub day: Option<NaiveDate>,
+    /// In capitals.
+    pub level: Option<String>,
+    /// Anywhere in the line, in any ASCII case.
+    pub text: Option<String>,
+}
+
+/// A page of lines.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    pub lines: Vec<String>,
+    pub total: i64,
+    /// Whether there was more to search than is searched.
+    pub cut: bool,
+}
+
+impl Files {
+    pub fn new(config: &Config, clock: Clock) -> Self {
+        Self { place: Place::new(&config.log), zone: config.zone, clock }
+    }
+
+    /// The lines that match, newest first; `page` counts from 1.
+    pub fn page(&self, filter: &Filter, page: i64, size: i64) -> io::Result<Found> {
+        let level = filter.level.as_ref().map(|level| format!("\"level\":\"{level}\"").into_bytes());
+        let text = filter.text.as_ref().map(|text| {
+            // As it stands in a JSON line.
+            let quoted = Value::from(text.as_str()).to_string();
+            quoted.trim_matches('"').to_ascii_lowercase().into_bytes()
+        });
+        let first = (page - 1).saturating_mul(size);
+        let wanted = first..first.saturating_add(size);
+        let mut found = Found { lines: Vec::new(), total: 0, cut: false };
+        let mut left = SCAN_MAX;
+        for path in self.paths(filter.day)? {
+            let mut lines = Backwards::open(&path)?;
+            while let Some(line) = lines.next(&mut left)? {
+                let matches = level.as_ref().is_none_or(|level| contains(&line, level))
+                    && text.as_ref().is_none_or(|text| contains(&line.to_ascii_lowercase(), text));
+                if !matches {
+                    continue;
+                }
+                if wanted.contains(&found.total) {
+                    found.lines.push(String::from_utf8_lossy(&line).into_owned());
+                }
+                found.total += 1;
+            }
+            found.cut |= left == 0;
+        }
+        Ok(found)
+    }
+
+    /// The file of one day, `None`: it has none.
+    pub fn of_day(&self, day: Option<NaiveDate>) -> io::Result<Option<PathBuf>> {
+        Ok(self.paths(Some(day.unwrap_or_else(|| self.today())))?.into_iter().next())
+    }
+
+    /// Deletes the lines of a day, or of all; answers how many there were.
+    pub fn clear(&self, day: Option<NaiveDate>) -> io::Result<usize> {
+        let mut lines = 0;
+        for path in self.paths(day)? {
+            lines += count_lines(&path)?;
+            if path == self.place.current() {
+                // It is open for appending, and goes on at its new end.
+                File::options().write(true).open(&path)?.set_len(0)?;
+            } else {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(lines)
+    }
+
+    pub fn today(&self) -> NaiveDate {
+        day_of(self.clock.now(), self.zone)
+    }
+
+    /// The files that hold the day, newest first; only those that are there.
+    fn paths(&self, day: Option<NaiveDate>) -> io::Result<Vec<PathBuf>> {
+        let mut paths = vec![];
+        if day.is_none_or(|day| day == self.today()) {
+            paths.push(self.place.current().to_owned());
+        }
+        match day {
+            Some(day) => paths.push(self.place.of(day)),
+            None if self.place.folder().is_dir() => {
+                paths.extend(self.place.days()?.into_iter().rev().map(|day| self.place.of(day)));
+            }
+            None => {}
+        }
+        paths.retain(|path| path.is_file());
+        Ok(paths)
+    }
+}
+
+/// A line in the shape that clients of the older editions know: `level, time, caller, msg` first.
+pub fn shaped(line: &str) -> Value {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(line) else {
+        return serde_json::json!({"level": "", "time": "", "caller": "", "msg": line});
+    };
+    let mut take = |name: &str| fields.shift_remove(name).unwrap_or(Value::Null);
+    let text = |value: Value| value.as_str().unwrap_or_default().to_owned();
+    let (level, time, msg) = (text(take("level")), take("timestamp"), take("message"));
+    let caller = match (text(take("filename")), take("line_number")) {
+        (file, Value::Number(line)) => format!("{file}:{line}"),
+        (file, _) => file,
+    };
+    let mut shaped = Map::new();
+    shaped.insert("level".into(), level.to_ascii_lowercase().into());
+    shaped.insert("time".into(), time);
+    shaped.insert("caller".into(), caller.into());
+    shaped.insert("msg".into(), msg);
+    shaped.extend(fields);
+    shaped.into()
+}
+
+fn contains(line: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || line.windows(part.len()).any(|window| window == part)
+}
+
+fn count_lines(path: &PathBuf) -> io::Result<usize> {
+    let mut file = File::open(path)?;
+    let mut block = vec![0; 64 << 10];
+    let mut lines = 0;
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(lines),
+            n => lines += block[..n].iter().filter(|b| **b == b'\n').count(),
+        }
+    }
+}
+
+/// The lines of a file from its end to its beginning.
+struct Backwards {
+    file: File,
+    /// What lies before here is not read yet.
+    at: u64,
+    /// Read and not handed out, in the order of the file.
+    rest: Vec<u8>,
+}
+
+impl Backwards {
+    fn open(path: &PathBuf) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let at = file.seek(SeekFrom::End(0))?;
+        Ok(Self { file, at, rest: Vec::new() })
+    }
+
+    /// The line before; `left` is what may still be read.
+    fn next(&mut self, left: &mut u64) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            if self.rest.last() == Some(&b'\n') {
+                self.rest.pop();
+            }
+            let end = self.rest.iter().rposition(|b| *b == b'\n').map(|i| i + 1);
+            match end {
+                Some(start) => return Ok(Some(self.rest.split_off(start))),
+                None if self.at == 0 || *left == 0 || self.rest.len() > LINE_MAX => {
+                    let line = std::mem::take(&mut self.rest);
+                    return Ok(Some(line).filter(|line| !line.is_empty()));
+                }
+                None => self.read_block(left)?,
+            }
+        }
+    }
+
+    fn read_block(&mut self, left: &mut u64) -> io::Result<()> {
+        let size = BLOCK.min(self.at).min(*left);
+        self.at -= size;
+        *left -= size;
+        self.file.seek(SeekFrom::Start(self.at))?;
+        let mut block = vec![0; usize::try_from(size).unwrap_or(0)];
+        if let Err(e) = self.file.read_exact(&mut block) {
+            // Cleared while it is read.
+            self.at = 0;
+            return if e.kind() == io::ErrorKind::UnexpectedEof { Ok(()) } else { Err(e) };
+        }
+        // An ended line stays ended, however the blocks fall.
+        block.append(&mut self.rest);
+        self.rest = block;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Settable;
+    use crate::domain::UtcMs;
+
+    /// A log of three days, the last of which is today, 2026-01-05.
+    fn log(folder: &std::path::Path) -> Files {
+        let write = |name: &str, text: String| fs::write(folder.join(name), text).unwrap();
+        write("app.2026-01-03.log", line("INFO", "first"));
+        write("app.2026-01-04.log", line("ERROR", "say \\\"hi\\\"") + &line("WARN", "任务 7"));
+        write(
+            "app.log",
+            "no JSON\n".to_owned() + &line("INFO", &"long ".repeat(50_000)) + &line("INFO", "Last"),
+        );
+        let config = Config::load(&crate::config::Flags::default(), |name| match name {
+            "LOG_FILE" => Some(folder.join("app.log").display().to_string()),
+            "TZ" => Some("UTC".into()),
+            _ => None,
+        });
+        let clock = Clock::Settable(Settable::new(UtcMs(1_767_600_000_000)));
+        Files::new(&config.unwrap(), clock)
+    }
+
+    fn line(level: &str, message: &str) -> String {
+        format!(
+            r#"{{"timestamp":"2026-01-05T08:00:00Z","level":"{level}","message":"{message}","job":"7","filename":"src/a.rs","line_number":5}}"#
+        ) + "\n"
+    }
+
+    fn messages(found: &Found) -> Vec<String> {
+        found.lines.iter().map(|l| shaped(l)["msg"].as_str().unwrap().chars().take(8).collect()).collect()
+    }
+
+    #[test]
+    fn pages_go_back_through_the_days() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(folder.path());
+        let all = log.page(&Filter::default(), 1, 10).unwrap();
+        assert_eq!(messages(&all), ["Last", "long lon", "no JSON", "任务 7", "say \"hi\"", "first"]);
+        assert_eq!((all.total, all.cut), (6, false));
+        let second = log.page(&Filter::default(), 2, 4).unwrap();
+        assert_eq!((messages(&second), second.total), (vec!["say \"hi\"".to_owned(), "first".into()], 6));
+        assert_eq!(log.page(&Filter::default(), i64::MAX, 1_000).unwrap().lines.len(), 0);
+    }
+
+    #[test]
+    fn filters_by_day_level_and_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(folder.path());
+        let found = |day: &str, level: &str, text: &str| {
+            let some = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
+            let filter = Filter { day: day.parse().ok(), level: some(level), text: some(text) };
+            messages(&log.page(&filter, 1, 10).unwrap())
+        };
+        assert_eq!(found("2026-01-04", "", ""), ["任务 7", "say \"hi\""]);
+        assert_eq!(found("2026-01-05", "INFO", ""), ["Last", "long lon"]);
+        assert_eq!(found("2026-01-02", "", ""), [""; 0]);
+        assert_eq!(found("", "WARN", ""), ["任务 7"]);
+        assert_eq!(found("", "", "任务"), ["任务 7"]);
+        assert_eq!(found("", "", "lAST"), ["Last"]);
+        assert_eq!(found("", "", "\"hi\""), ["say \"hi\""], "as people type it, not as JSON writes it");
+    }
+
+    #[test]
+    fn lines_have_the_fields_that_clients_know() {
+        let shaped = shaped(&line("WARN", "hello"));
+        let text = shaped.to_string();
+        assert!(text.starts_with(
+            r#"{"level":"warn","time":"2026-01-05T08:00:00Z","caller":"src/a.rs:5","msg":"hello","job":"7""#
+        ), "{text}");
+    }
+
+    #[test]
+    fn clearing_counts_the_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(folder.path());
+        assert_eq!(log.clear("2026-01-04".parse().ok()).unwrap(), 2);
+        assert_eq!(log.page(&Filter::default(), 1, 10).unwrap().total, 4);
+        assert_eq!(log.clear(None).unwrap(), 4);
+        assert_eq!(log.page(&Filter::default(), 1, 10).unwrap().total, 0);
+        assert!(folder.path().join("app.log").exists());
+    }
+}
