@@ -1,14 +1,62 @@
-# The project's commands; `make help` lists them.
+# The project's commands; `make help` lists them. What needs more than a few lines stands in scripts/
+# and deploy/.
 SHELL := /bin/bash
 CARGO ?= cargo
-QUICK := target/quick/timerjobs
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+QUICK := $(TARGET)/quick/timerjobs
+# make release PROFILE=quick packs the quick build.
+PROFILE ?= release
+PREFIX ?= /usr/local
 # nextest runs each test in its own process; plain cargo test serves where it is not installed.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
+# Coverage reads what rustc wrote with tools of the same LLVM; Debian's packages are called llvm-<number>.
+LLVM := $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+LLVM_BIN := /usr/lib/llvm-$(LLVM)/bin
+COVERAGE := $(if $(wildcard $(LLVM_BIN)/llvm-cov),LLVM_COV=$(LLVM_BIN)/llvm-cov LLVM_PROFDATA=$(LLVM_BIN)/llvm-profdata) $(CARGO) llvm-cov
+COVERAGE_MIN := 80
+# The lines of test files are no lines that need tests.
+COVERED := --ignore-filename-regex '(_test|tests)\.rs$$|/tests/'
 
-.PHONY: help start start-bg start-daemon stop stop-all restart reload status quick build test check fmt lint clean
+.DEFAULT_GOAL := help
+.PHONY: help env-check install install-dev install-bin build quick clean \
+	start start-bg start-daemon stop stop-all restart reload status dev \
+	fmt format lint type-check quality check \
+	test test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
+	security-scan init-db migrate migrate-create backup-db \
+	docker release install-service uninstall-service
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+## Setting up
+
+env-check: quick ## Check whether a server can work here: folders, port, database, clock, tools
+	$(QUICK) doctor
+
+install: ## Check the toolchain and fetch every crate (it installs no program; see install-bin, install-service)
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: install gcc or clang (SQLite is built from C)"; exit 1; }
+	@rustc --version
+	$(CARGO) fetch --locked
+
+install-dev: install ## Install what tests and reports use, where it is missing: nextest, llvm-cov, deny, Debian's LLVM
+	@scripts/install-dev.sh "$(CARGO)" "$(LLVM)"
+
+install-bin: ## Copy the release build to PREFIX/bin (PREFIX=/usr/local, DESTDIR for packagers)
+	@test -x $(TARGET)/release/timerjobs || { echo "there is no release build yet: make build"; exit 1; }
+	install -D -m 0755 $(TARGET)/release/timerjobs "$(DESTDIR)$(PREFIX)/bin/timerjobs"
+
+build: ## Build the fully optimised binary, target/release/timerjobs
+	$(CARGO) build --release --locked
+
+quick:
+	@$(CARGO) build --profile quick --locked --quiet
+
+clean: ## Delete what was built, the coverage report and dist
+	$(CARGO) clean
+	rm -rf coverage dist
+
+## Running
 
 start: ## Build and run the server on 0.0.0.0:8000 with SQLite in ./data
 	$(CARGO) run --profile quick --locked -- start
@@ -31,28 +79,96 @@ restart: quick ## End what runs and start it again
 reload: quick ## Make the server read its settings again
 	$(QUICK) reload
 
-status: quick ## Say what runs
+status: quick ## Say what runs; fails when nothing does (3) or it is not well (4)
 	$(QUICK) status
 
-quick:
-	@$(CARGO) build --profile quick --locked --quiet
+dev: ## Run the server, build and start it again whenever a source changes
+	@scripts/dev.sh "$(CARGO)" "$(TARGET)"
 
-build: ## Build the fully optimised binary, target/release/timerjobs
-	$(CARGO) build --release --locked
+## Quality
 
-test: ## Run every test
-	$(CARGO) $(TEST) --locked
+fmt: ## Format the code
+	$(CARGO) fmt
+
+format: fmt ## The same as fmt
+
+lint: ## Lint the code, warnings are errors
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+type-check: ## Check types only, the fastest look
+	$(CARGO) check --locked --all-targets
+
+quality: ## Format check, lints, and a report of crates that come in two versions
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) tree --locked --duplicates --depth 0
 
 check: ## What must be green before a commit: format, lints, tests
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(MAKE) --no-print-directory test
 
-fmt: ## Format the code
-	$(CARGO) fmt
+security-scan: ## Licences, sources and bans of every crate; known holes when the database can be reached
+	@scripts/security-scan.sh "$(CARGO)"
 
-lint: ## Lint the code, warnings are errors
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+## Tests
 
-clean: ## Delete what was built
-	$(CARGO) clean
+test: ## Run every test
+	$(CARGO) $(TEST) --locked
+
+test-all: test ## The same as test
+
+test-unit: ## Tests inside the modules
+	$(CARGO) $(TEST) --locked --lib
+
+test-api: ## Tests that speak HTTP
+	$(CARGO) $(TEST) --locked --test it -- api::
+
+test-models: ## Tests of the rules and the database
+	$(CARGO) $(TEST) --locked --lib -- domain:: store::
+
+test-core: ## Tests of the engine and of what does a run's work
+	$(CARGO) $(TEST) --locked --lib --test it -- engine:: exec::
+
+test-coverage: coverage-run ## Tests with coverage; fails under 80 % of the lines
+	$(COVERAGE) report $(COVERED) --fail-under-lines $(COVERAGE_MIN)
+
+test-html: coverage-run ## The coverage as pages, coverage/html/index.html
+	$(COVERAGE) report $(COVERED) --html --output-dir coverage
+	@echo "coverage/html/index.html"
+
+test-full: quality test-all test-coverage ## Quality, every test, coverage
+
+coverage-run:
+	@$(CARGO) llvm-cov --version >/dev/null 2>&1 || { echo "cargo-llvm-cov is missing: make install-dev"; exit 1; }
+	$(COVERAGE) $(if $(findstring nextest,$(TEST)),nextest) --locked --no-report
+
+## Database
+
+init-db: quick ## Make the database and its tables
+	$(QUICK) db init
+
+migrate: quick ## Bring the tables to this version; a start does it too
+	$(QUICK) db migrate
+
+migrate-create: ## Make an empty migration with the next number for every database: NAME=add_owner
+	@scripts/migrate-create.sh "$(NAME)"
+
+backup-db: quick ## Write a checked copy of the database to BACKUP_DIR (./backups)
+	$(QUICK) db backup
+
+## Shipping
+
+docker: ## Build the container image timerjobs:<version>
+	@docker info >/dev/null 2>&1 || { echo "no Docker engine answers; start it, or install one"; exit 1; }
+	docker build -f deploy/Dockerfile -t timerjobs:$$(scripts/version.sh) -t timerjobs:latest .
+
+release: ## Pack dist/timerjobs-<version>-<os>-<arch>.tar.gz and its checksum
+	$(CARGO) build --profile $(PROFILE) --locked
+	@scripts/release.sh "$(TARGET)/$(PROFILE)/timerjobs"
+
+install-service: ## Install as a systemd service (as root, after make build; DESTDIR only lays the files out)
+	@BINARY="$(or $(BINARY),$(TARGET)/release/timerjobs)" DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" deploy/install-service.sh
+
+uninstall-service: ## Remove the service, keep settings and data (PURGE=1 deletes them)
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" PURGE="$(PURGE)" deploy/uninstall-service.sh

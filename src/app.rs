@@ -223,7 +223,8 @@ async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn lock_data_dir(folder: &Path) -> anyhow::Result<File> {
+/// One server, or one who changes the tables, a data folder; held as long as the file is open.
+pub fn lock_data_dir(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join("timerjobs.lock");
     std::fs::create_dir_all(folder)
         .and_then(|()| File::options().create(true).truncate(false).write(true).open(&path))

@@ -8,6 +8,7 @@ mod extract;
 mod ip_control;
 mod logs;
 mod middleware;
+mod params;
 mod reference;
 mod system;
 mod views;
@@ -136,7 +137,6 @@ macro_rules! route {
 }
 
 use docs::Shape;
-use extract::params;
 
 #[rustfmt::skip]
 static ROUTES: &[Route] = &[

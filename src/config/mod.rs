@@ -1,19 +1,24 @@
 //! The settings: file < environment < flag, checked once at start. `settings.rs` is the one list
 //! of what there is; this file turns it into typed values.
 
+mod check;
 mod database;
 pub mod reload;
 mod settings;
+mod suggest;
 
 use crate::domain::access::IpRules;
 use chrono_tz::Tz;
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use settings::Values;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use check::{Checked, Given, check};
 pub use database::DatabaseUrl;
 pub use settings::{SETTINGS, Setting};
 
@@ -34,6 +39,8 @@ pub struct Config {
     pub database: DatabaseUrl,
     pub data_dir: PathBuf,
     pub runtime_dir: PathBuf,
+    /// Where backups of the database go that name no file.
+    pub backup_dir: PathBuf,
     pub log: LogConfig,
     /// The server's zone: jobs without one of their own, and local times in answers.
     pub zone: Tz,
@@ -102,33 +109,55 @@ pub struct Retention {
     pub bytes: u64,
 }
 
-/// What the command line says beside the file and the environment.
-#[derive(Clone, Debug, Default)]
+/// What the command line says beside the file and the environment: the flags that choose a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
 pub struct Flags {
+    /// Settings file; config.toml in this folder is read when it is there.
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Address to listen on.
+    #[arg(short = 'H', long)]
     pub host: Option<String>,
+    /// Port to listen on.
+    #[arg(short, long)]
     pub port: Option<u16>,
+}
+
+impl Flags {
+    /// As they are written on a command line.
+    pub fn args(&self) -> Vec<OsString> {
+        let mut args = Vec::new();
+        if let Some(config) = &self.config {
+            args.extend(["--config".into(), config.into()]);
+        }
+        if let Some(host) = &self.host {
+            args.extend(["--host".into(), host.into()]);
+        }
+        if let Some(port) = self.port {
+            args.extend(["--port".into(), port.to_string().into()]);
+        }
+        args
+    }
+
+    /// These where they say something, `older` where they do not.
+    pub fn or(self, older: Self) -> Self {
+        let (config, host) = (self.config.or(older.config), self.host.or(older.host));
+        Self { config, host, port: self.port.or(older.port) }
+    }
+
+    /// The settings file that is read, if any.
+    pub fn file(&self) -> Option<PathBuf> {
+        match &self.config {
+            Some(path) => Some(path.clone()),
+            None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+        }
+    }
 }
 
 impl Config {
     /// Reads the settings. `env` is the environment, as an argument so that tests bring their own.
     pub fn load(flags: &Flags, env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let file = match &flags.config {
-            Some(path) => Some(path.clone()),
-            None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
-        };
-        let mut values = Values::default();
-        if let Some(path) = file {
-            values.read_file(&path)?;
-        }
-        values.read_env(env);
-        if let Some(host) = &flags.host {
-            values.set("server.host", host.clone(), "--host");
-        }
-        if let Some(port) = flags.port {
-            values.set("server.port", port.to_string(), "--port");
-        }
-        Self::from_values(&values)
+        Self::from_values(&Values::read(flags, env))
     }
 
     /// The settings that differ in `new`.
@@ -172,6 +201,7 @@ impl Config {
         let mut read = values.reader();
         let data_dir = PathBuf::from(read.text("paths.data_dir"));
         let runtime_dir = PathBuf::from(read.text("paths.runtime_dir"));
+        let backup_dir = PathBuf::from(read.text("paths.backup_dir"));
         let log_file = read.text("log.file");
         let config = Self {
             host: read.text("server.host"),
@@ -227,6 +257,7 @@ impl Config {
             },
             data_dir,
             runtime_dir,
+            backup_dir,
             texts: Texts(values.resolved()),
         };
         read.finish()?;

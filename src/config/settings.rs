@@ -1,7 +1,7 @@
 //! The one list of settings: the help text, the README's table (held by a test), the file's
 //! known keys and the environment's names all come from it.
 
-use super::ConfigError;
+use super::{ConfigError, Flags, suggest};
 use crate::domain::access;
 use ipnet::IpNet;
 use std::collections::HashMap;
@@ -81,6 +81,7 @@ pub const SETTINGS: &[Setting] = &[
         "./runtime",
         "Folder of what a running server leaves: logs.",
     ),
+    setting("paths.backup_dir", &["BACKUP_DIR"], "./backups", "Folder of the database's backups."),
     setting("log.level", &["LOG_LEVEL"], "info", "error, warn, info, debug or trace.").live(),
     setting(
         "log.file",
@@ -165,9 +166,27 @@ pub const SETTINGS: &[Setting] = &[
 #[derive(Debug, Default)]
 pub(super) struct Values {
     given: HashMap<&'static str, (String, String)>,
+    /// What is wrong with the file, beside its values.
+    problems: Vec<String>,
 }
 
 impl Values {
+    /// File < environment < flag.
+    pub fn read(flags: &Flags, env: impl Fn(&str) -> Option<String>) -> Self {
+        let mut values = Self::default();
+        if let Some(path) = flags.file() {
+            values.read_file(&path);
+        }
+        values.read_env(env);
+        if let Some(host) = &flags.host {
+            values.set("server.host", host.clone(), "--host");
+        }
+        if let Some(port) = flags.port {
+            values.set("server.port", port.to_string(), "--port");
+        }
+        values
+    }
+
     pub fn set(&mut self, key: &str, value: String, origin: impl Into<String>) {
         if let Some(setting) = SETTINGS.iter().find(|s| s.key == key) {
             self.given.insert(setting.key, (value, origin.into()));
@@ -188,13 +207,22 @@ impl Values {
     }
 
     /// Reads a TOML file; unknown keys and values that are no scalar or list are errors with their line.
-    pub fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+    fn read_file(&mut self, path: &Path) {
         let shown = super::shown(path);
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigError(vec![format!("{shown}: {e}")]))?;
-        let table = toml::de::DeTable::parse(&text)
-            .map_err(|e| ConfigError(vec![format!("{shown}: {}", e.to_string().trim_end())]))?;
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) => return self.problems.push(format!("{shown}: {e}")),
+        };
+        let table = match toml::de::DeTable::parse(&text) {
+            Ok(table) => table,
+            Err(e) => {
+                let (line, what) =
+                    (e.span().map_or(1, |at| line_at(&text, at.start)), e.message().trim_end());
+                return self.problems.push(format!("{shown}:{line}: {what}"));
+            }
+        };
         let mut errors = Vec::new();
-        let line_of = |offset: usize| text[..offset.min(text.len())].lines().count().max(1);
+        let line_of = |offset: usize| line_at(&text, offset);
         for (section, value) in table.get_ref() {
             let Some(entries) = value.get_ref().as_table() else {
                 let what = format!("`{}` stands outside a section such as [server]", section.get_ref());
@@ -205,7 +233,7 @@ impl Values {
                 let key = format!("{}.{}", section.get_ref(), name.get_ref());
                 let at = line_of(name.span().end);
                 if !SETTINGS.iter().any(|s| s.key == key) {
-                    errors.push((at, format!("unknown setting `{key}`")));
+                    errors.push((at, format!("unknown setting `{key}`{}", suggest::did_you_mean(&key))));
                 } else if let Some(text) = scalar(value.get_ref()) {
                     self.set(&key, text, format!("{shown}:{at}"));
                 } else {
@@ -218,9 +246,15 @@ impl Values {
         }
         // In the order of the file.
         errors.sort_by_key(|(line, _)| *line);
-        let errors: Vec<_> =
-            errors.into_iter().map(|(line, what)| format!("{shown}:{line}: {what}")).collect();
-        if errors.is_empty() { Ok(()) } else { Err(ConfigError(errors)) }
+        self.problems.extend(errors.into_iter().map(|(line, what)| format!("{shown}:{line}: {what}")));
+    }
+
+    /// What differs from its default, with where it was read.
+    pub fn given(&self) -> impl Iterator<Item = (&'static Setting, &str, &str)> {
+        SETTINGS.iter().filter_map(|setting| {
+            let (value, origin) = self.given.get(setting.key)?;
+            (value.trim() != setting.default).then(|| (setting, value.trim(), origin.as_str()))
+        })
     }
 
     /// Every setting's text, given or default, in the order of the list.
@@ -230,8 +264,12 @@ impl Values {
     }
 
     pub fn reader(&self) -> Reader<'_> {
-        Reader { values: self, errors: Vec::new() }
+        Reader { values: self, errors: self.problems.clone() }
     }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text[..offset.min(text.len())].lines().count().max(1)
 }
 
 fn scalar(value: &toml::de::DeValue<'_>) -> Option<String> {

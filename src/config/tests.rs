@@ -78,8 +78,10 @@ fn a_bad_file_names_key_and_line() {
     let e = load_file("[server]\nport = 1\nprot = 2\n\n[jobs]\nmax_concurrent = { a = 1 }\n").unwrap_err();
     assert!(e.0[0].contains(":3: unknown setting `server.prot`"), "{e}");
     assert!(e.0[1].contains(":6: `jobs.max_concurrent` must be"), "{e}");
+    let e = load_file("[server]\nport = 99999\nprot = 2\n").unwrap_err();
+    assert_eq!(e.0.len(), 2, "what is unknown and what is wrong, at once: {e}");
     let e = load_file("[server\n").unwrap_err();
-    assert!(e.to_string().contains("line 1"), "{e}");
+    assert!(e.to_string().contains("config.toml:1: "), "{e}");
 }
 
 #[test]

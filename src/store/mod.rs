@@ -4,8 +4,10 @@
 //! One connection writes, a few read (WAL lets them work side by side). Group commit happens in
 //! the engine's loop: whatever comes in while one batch is being committed goes into the next.
 
+mod backup;
 mod batch;
 mod db;
+mod inspect;
 mod jobs;
 mod migrate;
 mod open;
@@ -20,7 +22,9 @@ use db::Db;
 use sql::{Dialect, Sql};
 use std::sync::Arc;
 
+pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
+pub use inspect::{Schema, inspect, newest_schema};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunFilter, RunRecord, RunsOf};

@@ -26,6 +26,13 @@ pub struct OpenError {
     mend: &'static str,
 }
 
+impl OpenError {
+    fn new(path: &Path, what: String, mend: &'static str) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+        Self { path, what, mend }
+    }
+}
+
 impl Store {
     /// Opens the file, makes it when there is none, and brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
@@ -33,8 +40,7 @@ impl Store {
     }
 
     async fn open_within(path: &Path, busy: Duration) -> Result<Self, OpenError> {
-        let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
-        let fail = |what: String, mend| OpenError { path: shown.clone(), what, mend };
+        let fail = |what: String, mend| OpenError::new(path, what, mend);
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|e| {
                 fail(format!("the folder cannot be made: {e}"), "choose another DATA_DIR or mend its rights")
@@ -43,7 +49,7 @@ impl Store {
         if path.is_dir() {
             return Err(fail("is a folder".into(), "name a file in DATABASE_URL"));
         }
-        Self::connect(path, busy).await.map_err(|e| explain(&e, &fail))
+        Self::connect(path, busy).await.map_err(|e| explain_at(path, &e))
     }
 
     async fn connect(path: &Path, busy: Duration) -> Result<Self, sqlx::Error> {
@@ -79,7 +85,9 @@ impl Store {
     }
 }
 
-fn explain(e: &sqlx::Error, fail: &dyn Fn(String, &'static str) -> OpenError) -> OpenError {
+/// What an error of the library means for the file.
+pub(super) fn explain_at(path: &Path, e: &sqlx::Error) -> OpenError {
+    let fail = |what: String, mend| OpenError::new(path, what, mend);
     let text = chain(e);
     let has = |part: &str| text.contains(part);
     if has("not a database") || has("malformed") {

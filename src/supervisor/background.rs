@@ -2,7 +2,8 @@
 //! how it went: where the server is, or why there is none.
 
 use super::pidfile;
-use super::{Paths, ServerFile, StartFlags};
+use super::{Health, Paths, ServerFile};
+use crate::config::Flags;
 use anyhow::{Context, bail};
 use std::fs::{self, File};
 use std::path::Path;
@@ -22,7 +23,7 @@ pub fn stays_in_foreground() -> bool {
 }
 
 /// Starts the server, or its supervisor, and waits until the server answers.
-pub fn start(paths: &Paths, flags: &StartFlags, supervised: bool) -> anyhow::Result<()> {
+pub fn start(paths: &Paths, flags: &Flags, supervised: bool) -> anyhow::Result<()> {
     pidfile::refuse_second(&paths.daemon_pid(), "a supervisor", "timerjobs stop -f")?;
     pidfile::refuse_second(&paths.job_pid(), "TimerJobs", "timerjobs stop")?;
     let console = paths.0.join("log").join("console.log");
@@ -41,9 +42,9 @@ pub fn start(paths: &Paths, flags: &StartFlags, supervised: bool) -> anyhow::Res
         let server = pidfile::alive(&paths.job_pid());
         let file = ServerFile::read(&paths.server_file());
         if let Some((server, file)) = server.zip(file).filter(|(server, file)| server.pid == file.pid)
-            && file.get("/health").is_ok()
+            && !matches!(file.health(), Health::Silent(_))
         {
-            println!("started, pid {}, http://127.0.0.1:{}", server.pid, file.port);
+            println!("started, pid {}, {}", server.pid, file.url());
             return Ok(());
         }
         std::thread::sleep(LOOK);
@@ -51,13 +52,13 @@ pub fn start(paths: &Paths, flags: &StartFlags, supervised: bool) -> anyhow::Res
     bail!("the server does not answer after a minute; {} may say why", console.display())
 }
 
-/// Ends what runs and starts it again in the background, with the flags and under the supervisor it
-/// had. What does not run is started.
-pub fn restart(paths: &Paths) -> anyhow::Result<()> {
+/// Ends what runs and starts it again in the background, under the supervisor it had and with the
+/// flags it had, as far as `flags` do not say otherwise. What does not run is started.
+pub fn restart(paths: &Paths, flags: Flags) -> anyhow::Result<()> {
     let supervised = pidfile::alive(&paths.daemon_pid()).is_some();
-    let flags = ServerFile::read(&paths.server_file()).map(|file| file.flags).unwrap_or_default();
+    let had = ServerFile::read(&paths.server_file()).map(|file| file.flags).unwrap_or_default();
     super::stop(paths, supervised)?;
-    start(paths, &flags, supervised)
+    start(paths, &flags.or(had), supervised)
 }
 
 fn open(console: &Path) -> std::io::Result<(File, File)> {

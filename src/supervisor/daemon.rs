@@ -3,11 +3,12 @@
 
 use super::pidfile::{self, PidFile};
 use super::policy::{Policy, Verdict};
-use super::{Paths, ServerFile, StartFlags, notify};
+use super::{Health, Paths, ServerFile, notify};
 use crate::clock::Clock;
-use crate::config::DaemonConfig;
+use crate::config::{DaemonConfig, Flags};
 use crate::signals::{ReloadSignals, StopSignals};
 use anyhow::{Context, bail};
+use std::fs::{File, TryLockError};
 use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::process::{Child, Command};
@@ -16,7 +17,9 @@ use tokio::process::{Child, Command};
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs servers until one ends cleanly, the supervisor is told to stop, or it gives up.
-pub async fn supervise(paths: &Paths, flags: &StartFlags, config: &DaemonConfig) -> anyhow::Result<()> {
+pub async fn supervise(paths: &Paths, flags: &Flags, config: &DaemonConfig) -> anyhow::Result<()> {
+    // Pid files alone leave a gap between looking and writing; two that start at once meet here.
+    let _lock = lock(paths)?;
     pidfile::refuse_second(&paths.daemon_pid(), "a supervisor", "timerjobs stop -f")?;
     pidfile::refuse_second(&paths.job_pid(), "TimerJobs", "timerjobs stop")?;
     let mut signals = Signals {
@@ -54,6 +57,21 @@ pub async fn supervise(paths: &Paths, flags: &StartFlags, config: &DaemonConfig)
     }
 }
 
+/// One supervisor a runtime folder; held as long as the file is open.
+fn lock(paths: &Paths) -> anyhow::Result<File> {
+    let path = paths.0.join("daemon.lock");
+    let cannot = || format!("{} cannot be locked; choose another RUNTIME_DIR", path.display());
+    std::fs::create_dir_all(&paths.0).with_context(cannot)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).with_context(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("a supervisor is already running on {}; `timerjobs stop -f` ends it", paths.0.display())
+        }
+        Err(TryLockError::Error(e)) => Err(e).with_context(cannot),
+    }
+}
+
 struct Signals {
     stop: StopSignals,
     reload: ReloadSignals,
@@ -65,7 +83,7 @@ enum End {
 }
 
 /// In a process group of its own: Ctrl-C reaches it once, through us, and not twice.
-fn start_server(flags: &StartFlags) -> anyhow::Result<Child> {
+fn start_server(flags: &Flags) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe().context("the own program is not found")?);
     command.arg("start").args(flags.args());
     // The service manager listens to us alone.
@@ -77,10 +95,10 @@ fn start_server(flags: &StartFlags) -> anyhow::Result<Child> {
 
 /// Waits for the server's end and passes signals on.
 async fn watch(child: &mut Child, paths: &Paths, signals: &mut Signals) -> anyhow::Result<End> {
-    let pid = child.id();
     let mut told = false;
     let mut ready = false;
-    let mut look = tokio::time::interval(LOOK);
+    let answers = until_it_answers(paths, child.id());
+    tokio::pin!(answers);
     let watchdog = notify::feed_watchdog();
     tokio::pin!(watchdog);
     loop {
@@ -96,12 +114,24 @@ async fn watch(child: &mut Child, paths: &Paths, signals: &mut Signals) -> anyho
             }
             () = signals.reload.recv() => pass_on(child, pidfile::Word::Reload),
             () = &mut watchdog => {}
-            _ = look.tick(), if !ready => {
-                if ServerFile::read(&paths.server_file()).is_some_and(|file| Some(file.pid) == pid) {
-                    ready = true;
-                    notify::tell("READY=1");
-                }
+            () = &mut answers, if !ready => {
+                ready = true;
+                notify::tell("READY=1");
             }
+        }
+    }
+}
+
+/// Waits until the server with this pid serves; one that only listens is not ready yet.
+async fn until_it_answers(paths: &Paths, pid: Option<u32>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(file) = ServerFile::read(&paths.server_file()).filter(|file| Some(file.pid) == pid) else {
+            continue;
+        };
+        let health = tokio::task::spawn_blocking(move || file.health()).await;
+        if matches!(health, Ok(Health::Well | Health::Closed)) {
+            return;
         }
     }
 }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use daemon::supervise;
-pub use server_file::{ServerFile, StartFlags};
+pub use server_file::{Health, ServerFile};
 
 /// The files of a running server, all in the runtime folder.
 #[derive(Clone, Debug)]
@@ -66,26 +66,4 @@ fn wait_for_end(process: Process) -> anyhow::Result<()> {
 /// Makes the server read its settings again.
 pub fn reload(paths: &Paths) -> anyhow::Result<()> {
     pidfile::alive(&paths.job_pid()).context("not running")?.tell(Word::Reload)
-}
-
-/// Says what runs; whether a server does.
-pub fn status(paths: &Paths) -> bool {
-    let Some(server) = pidfile::alive(&paths.job_pid()) else {
-        println!("not running");
-        return false;
-    };
-    println!("running, pid {}", server.pid);
-    if let Some(file) = ServerFile::read(&paths.server_file()).filter(|file| file.pid == server.pid) {
-        println!("http://127.0.0.1:{}", file.port);
-        for path in ["/health", "/jobs/jobStatus"] {
-            match file.get(path) {
-                Ok((code, body)) => println!("{path}: {code} {body}"),
-                Err(e) => println!("{path}: no answer ({e})"),
-            }
-        }
-    }
-    if let Some(p) = pidfile::alive(&paths.daemon_pid()) {
-        println!("supervisor, pid {}", p.pid);
-    }
-    true
 }

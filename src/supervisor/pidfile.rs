@@ -1,5 +1,6 @@
-//! Pid files that never get a stranger killed: beside the pid stands the kernel's start time of the
-//! process, and only a process that matches both is ours. The first line is the bare pid, for scripts.
+//! Pid files that never get a stranger killed: beside the pid stand the kernel's start time of the
+//! process and the id of the boot that this time is counted from, and only a process that matches all
+//! three is ours. The first line is the bare pid, for scripts.
 
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -65,10 +66,11 @@ pub enum Found {
 pub fn look(path: &Path) -> Found {
     let Ok(text) = std::fs::read_to_string(path) else { return Found::Nothing };
     let mut lines = text.lines().map(str::trim);
-    let pid = lines.next().and_then(|line| line.parse().ok()).unwrap_or(0);
+    let Some(pid) = lines.next().and_then(|line| line.parse().ok()) else { return Found::Stale(0) };
     let start = lines.next().and_then(|line| line.parse().ok());
+    let of_this_boot = lines.next().unwrap_or_default() == boot_id();
     match start.map(|start| Process { pid, start }) {
-        Some(process) if process.is_alive() => Found::Alive(process),
+        Some(process) if of_this_boot && process.is_alive() => Found::Alive(process),
         _ => Found::Stale(pid),
     }
 }
@@ -102,7 +104,7 @@ pub struct PidFile(PathBuf);
 impl PidFile {
     pub fn write(path: PathBuf) -> anyhow::Result<Self> {
         let Process { pid, start } = Process::me();
-        write_whole(&path, &format!("{pid}\n{start}\n"))?;
+        write_whole(&path, &format!("{pid}\n{start}\n{}\n", boot_id()))?;
         Ok(Self(path))
     }
 }
@@ -125,6 +127,12 @@ pub fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("{} cannot be written; choose another RUNTIME_DIR", path.display()))
 }
 
+/// The kernel's name for this boot: pids and start times repeat after the next. Empty where it has none.
+fn boot_id() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim().to_owned()
+}
+
 /// Field 22 of /proc/PID/stat; `None` for a zombie, which is dead: only its parent has not looked yet.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -141,14 +149,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_pid_and_start_time_together_name_a_process() {
+    fn only_pid_start_time_and_boot_together_name_a_process() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.pid");
         assert_eq!(look(&path), Found::Nothing);
         let me = Process::me();
         for (text, found) in [
-            (format!("{}\n{}\n", me.pid, me.start), Found::Alive(me)),
-            (format!("{}\n{}\n", me.pid, me.start + 1), Found::Stale(me.pid)),
+            (format!("{}\n{}\n{}\n", me.pid, me.start, boot_id()), Found::Alive(me)),
+            (format!("{}\n{}\n{}\n", me.pid, me.start + 1, boot_id()), Found::Stale(me.pid)),
+            (format!("{}\n{}\nanother-boot\n", me.pid, me.start), Found::Stale(me.pid)),
+            (format!("{}\n{}\n", me.pid, me.start), Found::Stale(me.pid)),
             (format!("{}\n", me.pid), Found::Stale(me.pid)),
             ("nonsense".to_owned(), Found::Stale(0)),
             (String::new(), Found::Stale(0)),

@@ -2,10 +2,12 @@
 //! which they ask it more.
 
 use super::pidfile::write_whole;
+use crate::config::Flags;
+use crate::domain::UtcMs;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,50 +17,63 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServerFile {
     pub pid: u32,
+    pub version: String,
+    pub started: UtcMs,
     /// The address it listens on, as the settings name it.
     pub host: String,
     pub port: u16,
     /// The flags of its start, for `restart`.
-    pub flags: StartFlags,
+    pub flags: Flags,
 }
 
-/// The flags that choose a server.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct StartFlags {
-    pub config: Option<PathBuf>,
-    pub host: Option<String>,
-    pub port: Option<u16>,
-}
+/// The file of this process; it goes when this is dropped.
+#[derive(Debug)]
+pub struct Published(PathBuf);
 
-impl StartFlags {
-    /// As they are written on a command line.
-    pub fn args(&self) -> Vec<std::ffi::OsString> {
-        let mut args = Vec::new();
-        if let Some(config) = &self.config {
-            args.extend(["--config".into(), config.into()]);
+impl Drop for Published {
+    fn drop(&mut self) {
+        if ServerFile::read(&self.0).is_some_and(|file| file.pid == std::process::id()) {
+            let _ = std::fs::remove_file(&self.0);
         }
-        if let Some(host) = &self.host {
-            args.extend(["--host".into(), host.into()]);
-        }
-        if let Some(port) = self.port {
-            args.extend(["--port".into(), port.to_string().into()]);
-        }
-        args
     }
 }
 
+/// What a server said when it was asked how it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Well,
+    /// It answers, but not to this machine: the address lists say so.
+    Closed,
+    /// It answers that something is wrong.
+    Ill(String),
+    Silent(String),
+}
+
 impl ServerFile {
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        write_whole(path, &serde_json::to_string_pretty(self)?)
+    pub fn publish(&self, path: PathBuf) -> anyhow::Result<Published> {
+        write_whole(&path, &serde_json::to_string_pretty(self)?)?;
+        Ok(Published(path))
     }
 
     pub fn read(path: &Path) -> Option<Self> {
         serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
     }
 
+    pub fn health(&self) -> Health {
+        match self.get("/health") {
+            Ok((200, _)) => Health::Well,
+            Ok((401 | 403, _)) => Health::Closed,
+            Ok((status, body)) => Health::Ill(match body["database"].as_str() {
+                Some(problem) => problem.to_owned(),
+                None => format!("/health answers {status}"),
+            }),
+            Err(e) => Health::Silent(format!("{e:#}")),
+        }
+    }
+
     /// Asks the server; gives the HTTP status and the body.
     pub fn get(&self, path: &str) -> anyhow::Result<(u16, serde_json::Value)> {
-        let to = SocketAddr::new(self.loopback(), self.port);
+        let to = self.address();
         let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -71,11 +86,51 @@ impl ServerFile {
         Ok((status, serde_json::from_str(body).unwrap_or_default()))
     }
 
-    fn loopback(&self) -> IpAddr {
-        match self.host.parse::<IpAddr>() {
+    /// Where this machine reaches it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// A server that listens everywhere is asked on the loopback.
+    fn address(&self) -> SocketAddr {
+        let ip = match self.host.parse::<IpAddr>() {
             Ok(IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            Ok(ip) if !ip.is_unspecified() => ip,
-            _ => [127, 0, 0, 1].into(),
+            Ok(ip) if ip.is_unspecified() => [127, 0, 0, 1].into(),
+            Ok(ip) => ip,
+            // A name: the address that the server took, too, is the first it resolves to.
+            Err(_) => {
+                let resolved = (self.host.as_str(), self.port).to_socket_addrs();
+                let first = resolved.ok().and_then(|mut all| all.next());
+                first.map_or([127, 0, 0, 1].into(), |address| address.ip())
+            }
+        };
+        SocketAddr::new(ip, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_is_one_that_this_machine_reaches() {
+        for (host, url) in [
+            ("0.0.0.0", "http://127.0.0.1:80"),
+            ("::", "http://[::1]:80"),
+            ("::1", "http://[::1]:80"),
+            ("10.1.2.3", "http://10.1.2.3:80"),
+            ("localhost", "http://127.0.0.1:80"),
+        ] {
+            let file = ServerFile {
+                pid: 1,
+                version: String::new(),
+                started: UtcMs(0),
+                host: host.into(),
+                port: 80,
+                flags: Flags::default(),
+            };
+            let said = file.url();
+            assert!(said == url || (host == "localhost" && said == "http://[::1]:80"), "{host}: {said}");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Everything that is tested from outside: one binary, its modules mirror the sources.
 
+mod admin;
 mod api;
 mod cli;
+mod deploy;
 mod engine;
 mod process;
 mod support;

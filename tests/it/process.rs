@@ -46,6 +46,11 @@ fn pid(folder: &Path, file: &str) -> Option<u32> {
     fs::read_to_string(folder.join("runtime").join(file)).ok()?.lines().next()?.parse().ok()
 }
 
+/// What `status` says, once the server answers.
+fn up(folder: &Path) -> Option<Output> {
+    Some(run(folder, &["status"])).filter(|out| out.status.code() == Some(0))
+}
+
 fn is_alive(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
@@ -74,10 +79,8 @@ fn the_supervisor_restarts_a_dead_server_and_stop_f_ends_both() {
     let child = command(folder.path(), &["start", "-f"]).spawn().unwrap();
     let mut supervised = Supervised(child, folder);
     let path = supervised.1.path().to_owned();
-    let status = || Some(run(&path, &["status"])).filter(|out| said(out).contains("/health: 200"));
-    let up = until("the server is up", status);
-    assert_eq!(up.status.code(), Some(0));
-    assert!(said(&up).contains(&format!("supervisor, pid {}", supervised.0.id())), "{}", said(&up));
+    let said_up = said(&until("the server is up", || up(&path)));
+    assert!(said_up.contains(&format!("supervisor: pid {}", supervised.0.id())), "{said_up}");
     let first = pid(&path, "job.pid").unwrap();
 
     let second = run(&path, &["start"]);
@@ -87,7 +90,7 @@ fn the_supervisor_restarts_a_dead_server_and_stop_f_ends_both() {
     assert!(Command::new("kill").args(["-9", &first.to_string()]).status().unwrap().success());
     let again =
         until("it is restarted", || pid(&path, "job.pid").filter(|pid| *pid != first && is_alive(*pid)));
-    until("the new server is up", status);
+    until("the new server is up", || up(&path));
     assert_eq!(run(&path, &["reload"]).status.code(), Some(0));
 
     let stopped = run(&path, &["stop", "-f"]);
@@ -115,7 +118,7 @@ fn in_the_background_it_says_where_it_is_or_why_not() {
             "{}",
             said(&started)
         );
-        assert!(said(&run(folder.path(), &["status"])).contains("/health: 200"));
+        assert!(up(folder.path()).is_some());
         assert_eq!(run(folder.path(), args).status.code(), Some(1), "one at a time");
         let restarted = run(folder.path(), &["restart"]);
         assert_eq!(restarted.status.code(), Some(0), "{}", said(&restarted));
@@ -132,9 +135,7 @@ fn under_systemd_it_stays_in_the_foreground() {
     let child = command(folder.path(), &["start", "-d", "-f"]).env("INVOCATION_ID", "1").spawn().unwrap();
     let mut supervised = Supervised(child, folder);
     let path = supervised.1.path().to_owned();
-    until("the server is up", || {
-        Some(run(&path, &["status"])).filter(|out| said(out).contains("/health: 200"))
-    });
+    until("the server is up", || up(&path));
     assert_eq!(pid(&path, "daemon.pid"), Some(supervised.0.id()), "the process itself is the supervisor");
     assert_eq!(run(&path, &["stop", "-f"]).status.code(), Some(0));
     assert_eq!(ended(&mut supervised.0), Some(0));
@@ -146,9 +147,7 @@ fn a_clean_exit_is_not_restarted() {
     let child = command(folder.path(), &["daemon"]).spawn().unwrap();
     let mut supervised = Supervised(child, folder);
     let path = supervised.1.path().to_owned();
-    until("the server is up", || {
-        Some(run(&path, &["status"])).filter(|out| said(out).contains("/health: 200"))
-    });
+    until("the server is up", || up(&path));
     assert_eq!(run(&path, &["stop"]).status.code(), Some(0));
     assert_eq!(ended(&mut supervised.0), Some(0));
 }
@@ -164,6 +163,50 @@ fn a_server_that_dies_at_every_start_is_given_up() {
         .unwrap();
     let code = ended(&mut child);
     assert!(code.is_some_and(|code| code != 0), "{code:?}");
+}
+
+#[test]
+fn of_two_supervisors_that_start_at_once_one_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let start = || command(&path, &["start", "-f"]).spawn().unwrap();
+    let (mut a, mut b) = (start(), start());
+    let (loser, winner) = until("one gives way", || {
+        let (a_ended, b_ended) = (a.try_wait().unwrap(), b.try_wait().unwrap());
+        assert!(a_ended.is_none() || b_ended.is_none(), "both gave way");
+        a_ended.map(|code| (code, false)).or(b_ended.map(|code| (code, true)))
+    });
+    let mut supervised = Supervised(if winner { a } else { b }, folder);
+    assert_eq!(loser.code(), Some(1));
+    until("the server is up", || up(&path));
+    assert_eq!(pid(&path, "daemon.pid"), Some(supervised.0.id()));
+    // The lock holds even where the pid file is lost.
+    fs::remove_file(path.join("runtime/daemon.pid")).unwrap();
+    let third = run(&path, &["daemon"]);
+    assert_eq!(third.status.code(), Some(1));
+    assert!(said(&third).contains("a supervisor is already running"), "{}", said(&third));
+    assert_eq!(run(&path, &["stop"]).status.code(), Some(0));
+    assert_eq!(ended(&mut supervised.0), Some(0));
+    assert!(!path.join("runtime/server.json").exists(), "a clean exit leaves no word of itself");
+}
+
+/// A service manager that hears READY sends requests at once.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_supervisor_is_ready_when_the_server_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let child = command(folder.path(), &["start", "-f"]).env("NOTIFY_SOCKET", &socket).spawn().unwrap();
+    let mut supervised = Supervised(child, folder);
+    let mut word = [0; 64];
+    let n = manager.recv(&mut word).unwrap();
+    assert_eq!(&word[..n], b"READY=1");
+    let path = supervised.1.path().to_owned();
+    assert!(up(&path).is_some());
+    assert_eq!(run(&path, &["stop", "-f"]).status.code(), Some(0));
+    assert_eq!(ended(&mut supervised.0), Some(0));
 }
 
 #[test]

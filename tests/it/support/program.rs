@@ -22,8 +22,12 @@ pub struct Ended {
 
 /// Runs the program to its end, in an empty folder.
 pub fn timerjobs(args: &[&str], env: &[(&str, &str)]) -> Ended {
-    let folder = tempfile::tempdir().unwrap();
-    let out = command(folder.path()).args(args).envs(env.iter().copied()).output().unwrap();
+    run_in(tempfile::tempdir().unwrap().path(), args, env.iter().copied())
+}
+
+/// Runs the program to its end in this folder.
+pub fn run_in<'a>(folder: &Path, args: &[&str], env: impl IntoIterator<Item = (&'a str, &'a str)>) -> Ended {
+    let out = command(folder).args(args).envs(env).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ended { code: out.status.code(), stdout: text(&out.stdout), stderr: text(&out.stderr) }
 }
@@ -94,6 +98,19 @@ impl Program {
     pub fn kill_and_start_again(mut self) -> Self {
         self.child.kill().unwrap();
         self.start_again()
+    }
+
+    /// Runs another command of the program in its folder, with its environment.
+    pub fn command(&self, args: &[&str]) -> Ended {
+        run_in(self.folder(), args, self.env.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn folder(&self) -> &Path {

@@ -1,0 +1,174 @@
+//! The command line: one variant a command, one match; a file a command that does more than one
+//! call. A command that fails prints one line that says why and what to do, and exits with 1; a
+//! wrong use exits with 2.
+
+mod check;
+mod db;
+mod doctor;
+mod start;
+mod status;
+
+use crate::config::{self, Config, ConfigError, Flags};
+use crate::supervisor::{self, Paths, background};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "timerjobs", version, about, after_long_help = config::help_text())]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server; in the foreground, Ctrl-C ends it and lets runs finish, twice hurries.
+    #[command(after_long_help = config::help_text())]
+    Start(StartArgs),
+    /// Run the supervisor in the foreground: it restarts a server that dies.
+    Daemon(Flags),
+    /// End the server and let runs finish.
+    Stop {
+        /// End the supervisor too.
+        #[arg(short)]
+        force: bool,
+        #[command(flatten)]
+        file: FileFlag,
+    },
+    /// End what runs and start it again in the background, as it was started; flags given here win.
+    Restart(Flags),
+    /// Say what runs; exits with 3 when nothing does, with 4 when it runs but is not well.
+    Status {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: FileFlag,
+    },
+    /// Make the server read its settings again.
+    Reload(FileFlag),
+    /// Look at the settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check whether a server can work here; exits with 1 when it cannot.
+    Doctor {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Make, update or back up the database.
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Print the version.
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say what is set and where, or every wrong setting with its place; exits with 1 then.
+    Check(Flags),
+}
+
+#[derive(Debug, Subcommand)]
+enum DbCommand {
+    /// Make the database and its tables.
+    Init(FileFlag),
+    /// Bring the tables to this program's version; a start does it too.
+    Migrate(FileFlag),
+    /// Write a checked copy, also while a server runs; never overwrites.
+    Backup {
+        /// The copy; without it, a file with the time in its name in the folder BACKUP_DIR.
+        to: Option<PathBuf>,
+        #[command(flatten)]
+        file: FileFlag,
+    },
+}
+
+#[derive(Debug, Args)]
+struct StartArgs {
+    /// Run in the background; as a container's first process or under systemd it stays.
+    #[arg(short = 'd')]
+    detached: bool,
+    /// Run under a supervisor.
+    #[arg(short = 'f')]
+    supervised: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Commands that neither listen nor choose where to, but find a server by its settings.
+#[derive(Debug, Args)]
+struct FileFlag {
+    /// Settings file; config.toml in this folder is read when it is there.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl FileFlag {
+    fn flags(self) -> Flags {
+        Flags { config: self.config, ..Flags::default() }
+    }
+
+    fn load(self) -> Result<Config, ConfigError> {
+        load(&self.flags())
+    }
+
+    fn paths(self) -> Result<Paths, ConfigError> {
+        Ok(Paths(self.load()?.runtime_dir))
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("timerjobs: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Start(StartArgs { detached: true, supervised, flags })
+            if !background::stays_in_foreground() =>
+        {
+            start::in_background(flags, supervised)?;
+        }
+        Command::Start(StartArgs { supervised: true, flags, .. }) => start::supervisor(flags)?,
+        Command::Start(StartArgs { flags, .. }) => start::server(flags)?,
+        Command::Daemon(flags) => start::supervisor(flags)?,
+        Command::Stop { force, file } => supervisor::stop(&file.paths()?, force)?,
+        Command::Restart(flags) => {
+            let (paths, flags) = start::place(flags)?;
+            background::restart(&paths, flags)?;
+        }
+        Command::Reload(file) => supervisor::reload(&file.paths()?)?,
+        Command::Status { json, file } => return Ok(status::run(&file.load()?, json)),
+        Command::Config(ConfigCommand::Check(flags)) => return Ok(check::run(&flags)),
+        Command::Doctor { json, flags } => return doctor::run(&flags, json),
+        Command::Db(DbCommand::Init(file)) => db::init(&file.load()?)?,
+        Command::Db(DbCommand::Migrate(file)) => db::migrate(&file.load()?)?,
+        Command::Db(DbCommand::Backup { to, file }) => db::backup(&file.load()?, to)?,
+        Command::Version => println!("timerjobs {}", env!("CARGO_PKG_VERSION")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The settings of this process.
+fn load(flags: &Flags) -> Result<Config, ConfigError> {
+    Config::load(flags, environment)
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// For commands that talk to the database and do not serve.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,78 @@
+//! `start` in its three forms: the server, its supervisor, either of them in the background.
+
+use super::load;
+use crate::app::{self, App, Parts};
+use crate::clock::Clock;
+use crate::config::{Config, Flags};
+use crate::engine::Stop;
+use crate::signals::ReloadSignals;
+use crate::supervisor::pidfile::{self, PidFile};
+use crate::supervisor::{self, Paths, ServerFile, background, notify};
+use crate::telemetry::log;
+use anyhow::Context;
+use tokio::sync::watch;
+
+/// Where a server with these flags keeps its files, and the flags as another folder would write them.
+pub fn place(flags: Flags) -> anyhow::Result<(Paths, Flags)> {
+    let (config, flags) = settled(flags)?;
+    Ok((Paths(config.runtime_dir), flags))
+}
+
+pub fn in_background(flags: Flags, supervised: bool) -> anyhow::Result<()> {
+    let (paths, flags) = place(flags)?;
+    background::start(&paths, &flags, supervised)
+}
+
+pub fn supervisor(flags: Flags) -> anyhow::Result<()> {
+    let (config, flags) = settled(flags)?;
+    super::block_on(supervisor::supervise(&Paths(config.runtime_dir), &flags, &config.daemon))
+}
+
+pub fn server(flags: Flags) -> anyhow::Result<()> {
+    let (config, flags) = settled(flags)?;
+    let paths = Paths(config.runtime_dir.clone());
+    pidfile::refuse_second(&paths.job_pid(), "TimerJobs", "timerjobs stop")?;
+    let host = config.host.clone();
+    let (log, _written_at_the_end) = log::init(&config, Clock::System)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")?;
+    runtime.block_on(async {
+        let (tell, stop) = watch::channel(Stop::No);
+        // Listening for signals comes first: one that arrives during start-up must not kill us hard.
+        app::stop_on_signals(tell)?;
+        let mut hangup = ReloadSignals::listen().context("signals cannot be listened for")?;
+        let source_flags = flags.clone();
+        let source = Box::new(move || load(&source_flags));
+        let app = App::build(Parts { config, source, clock: Clock::System, stop, log }).await?;
+        let _pid_file = PidFile::write(paths.job_pid())?;
+        let file = ServerFile {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: Clock::System.now(),
+            host,
+            port: app.port(),
+            flags,
+        };
+        let _server_file = file.publish(paths.server_file())?;
+        notify::tell("READY=1");
+        tokio::spawn(notify::feed_watchdog());
+        let reloads = app.reloads();
+        tokio::spawn(async move {
+            loop {
+                hangup.recv().await;
+                // How it ended is in the log.
+                reloads.reload().await.ok();
+            }
+        });
+        app.announce();
+        app.serve().await
+    })
+}
+
+fn settled(mut flags: Flags) -> anyhow::Result<(Config, Flags)> {
+    // `restart` may be called from another folder.
+    flags.config = flags.config.map(|file| std::path::absolute(&file).unwrap_or(file));
+    Ok((load(&flags)?, flags))
+}
