@@ -1,6 +1,8 @@
 //! The wiring: the one place that names every concrete type. `App::build` makes a server from
 //! settings, `App::serve` runs it to its end.
 
+mod history;
+
 use crate::api::{self, Api};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl, Setting, shown};
@@ -10,6 +12,7 @@ use crate::exec::{self, Executor};
 use crate::signals::StopSignals;
 use crate::store::Store;
 use anyhow::{Context, bail};
+use history::StoreHistory;
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -45,7 +48,8 @@ impl App {
         let listener = bind(&config).await?;
         let DatabaseUrl::Sqlite(path) = &config.database;
         let store = Store::open(path).await?;
-        let exec = Executor::new(exec_settings(&config)).context("the HTTP client cannot be set up")?;
+        let exec =
+            Executor::new(exec_settings(&config, &store)).context("the HTTP client cannot be set up")?;
         let parts =
             Parts { store: store.clone(), exec, clock, zone: config.zone, jobs: config.jobs.clone(), stop };
         let (engine, engine_task) = Engine::start(parts).await.context("the stored jobs cannot be read")?;
@@ -163,10 +167,16 @@ pub fn stop_on_signals(tell: watch::Sender<Stop>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn exec_settings(config: &Config) -> exec::Settings {
+fn exec_settings(config: &Config, store: &Store) -> exec::Settings {
+    let given = &config.functions;
     let functions = exec::func::Settings {
-        file_root: config.functions.file_root.clone(),
-        cleanup_roots: config.functions.cleanup_roots.clone(),
+        file_root: given.file_root.clone(),
+        cleanup_roots: given.cleanup_roots.clone(),
+        own_database: std::path::absolute(store.path()).unwrap_or_else(|_| store.path().to_owned()),
+        databases: given.databases.clone(),
+        smtp: given.smtp.clone(),
+        sms: given.sms.clone(),
+        history: Some(Arc::new(StoreHistory { store: store.clone(), zone: config.zone })),
     };
     exec::Settings { functions, ..exec::Settings::default() }
 }

@@ -7,6 +7,7 @@
 mod batch;
 mod jobs;
 mod open;
+mod report;
 mod retention;
 mod runs;
 mod settings;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
+pub use report::JobTimes;
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunFilter, RunRecord};
 
@@ -112,6 +114,8 @@ impl Store {
 
 #[cfg(test)]
 mod jobs_test;
+#[cfg(test)]
+mod report_test;
 #[cfg(test)]
 mod retention_test;
 #[cfg(test)]

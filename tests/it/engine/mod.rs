@@ -5,6 +5,7 @@ mod clock;
 mod fires;
 mod overlap;
 mod recovery;
+mod report;
 mod shutdown;
 mod trouble;
 
