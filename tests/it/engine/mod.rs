@@ -3,9 +3,9 @@
 mod bounds;
 mod clock;
 mod fires;
+mod functions;
 mod overlap;
 mod recovery;
-mod report;
 mod shutdown;
 mod trouble;
 

@@ -196,3 +196,54 @@ async fn a_damaged_database_is_not_called_a_backup() {
     assert!(en.contains("cannot be backed up"), "{en}");
     assert_eq!(std::fs::read_dir(dir.path().join("out")).unwrap().count(), 0);
 }
+
+/// A writer commits all the time, each time to both tables: a copy of one instant has as much in one
+/// as in the other, and the writer has not waited for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_is_of_one_instant_while_others_write() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let dir = tempfile::tempdir().unwrap();
+    let (source, out) = (dir.path().join("busy.db"), dir.path().join("out"));
+    let mut db = live(&source, 5_000).await;
+    sqlx::query("CREATE TABLE u AS SELECT * FROM t").execute(&mut db).await.unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let backup = {
+        let (source, out, done) = (source.clone(), out.clone(), done.clone());
+        tokio::task::spawn_blocking(move || {
+            let output = go(&source, &out);
+            done.store(true, Ordering::Release);
+            output
+        })
+    };
+    let mut written = 0;
+    while !done.load(Ordering::Acquire) {
+        let sql =
+            "BEGIN; INSERT INTO t VALUES (0, hex(randomblob(2000))); INSERT INTO u VALUES (0, 'x'); COMMIT";
+        sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+        written += 1;
+    }
+    backup.await.unwrap().unwrap();
+    let archive = out.join("busy-20060103-060405.db.zst");
+    let in_t = restored(&archive).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(archive.with_extension(""));
+    let mut copy = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let in_u: i64 = sqlx::query_scalar("SELECT count(*) FROM u").fetch_one(&mut copy).await.unwrap();
+    assert_eq!(in_t, in_u);
+    assert!(written > 0 && (5_000..=5_000 + written).contains(&in_t), "{in_t} of {written}");
+}
+
+#[tokio::test]
+async fn a_database_with_a_rollback_journal_is_copied_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("old");
+    let mut db = live(&source, 10).await;
+    sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut db).await.unwrap();
+    go(&source, &dir.path().join("out")).unwrap();
+    assert_eq!(restored(&dir.path().join("out/old-20060103-060405.db.zst")).await, 10);
+    let ctx = context();
+    ctx.cancel.cancel();
+    let raw = format!("{},{}", source.display(), dir.path().join("none").display());
+    call_in(&BUILTIN, &raw, &ctx).unwrap_err();
+    assert_eq!(std::fs::read_dir(dir.path().join("none")).unwrap().count(), 0);
+}

@@ -121,14 +121,14 @@ fn mailbox(text: &str) -> Result<Mailbox, Text> {
 }
 
 fn message(smtp: &Smtp, mail: Mail, call: &Call) -> Result<Message, Text> {
+    let from = mailbox(&smtp.from)?;
+    // Repeats of one run are mails of their own; a server may drop a second one of the same name.
+    let name = format!("<{}.{}@{}>", call.ctx.exec_id, super::random_name()?, from.email.domain());
     let mut builder = Message::builder()
-        .from(mailbox(&smtp.from)?)
+        .from(from)
         .subject(mail.subject)
         .date(call.ctx.now.to_utc().into())
-        .message_id(Some(format!(
-            "<{}.{}.{}@timerjobs>",
-            call.ctx.exec_id, call.ctx.attempt, call.ctx.now.0
-        )));
+        .message_id(Some(name));
     for to in mail.to {
         builder = builder.to(to);
     }

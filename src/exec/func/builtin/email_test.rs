@@ -182,6 +182,8 @@ async fn a_mail_goes_out_by_starttls_and_by_tls() {
         assert_eq!(header(mail, "Subject"), "每日 报告");
         assert_eq!(header(mail, "From"), "定时任务 <jobs@example.com>");
         assert!(header(mail, "To").contains("b@example.com"));
+        let id = header(mail, "Message-ID");
+        assert!(id.starts_with("<00000000000000ff.") && id.ends_with("@example.com>"), "{id}");
         assert_eq!(header(mail, "Date"), "Mon, 02 Jan 2006 22:04:05 +0000");
         assert_eq!(header(mail, "Content-Type"), "text/plain; charset=utf-8");
         assert_eq!(header(mail, "Content-Transfer-Encoding"), "base64");

@@ -145,6 +145,18 @@ fn unquoted(text: &str) -> String {
     }
 }
 
+/// Sixteen random bytes in hexadecimal: what tells two messages of one run apart.
+fn random_name() -> Result<String, Text> {
+    let mut bytes = [0; 16];
+    let filled = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes);
+    filled.map(|()| bytes.iter().map(|byte| format!("{byte:02x}")).collect()).map_err(|_| {
+        Text::new(
+            "系统随机数不可用，请检查 /dev/urandom",
+            "the system gives no random numbers; check /dev/urandom",
+        )
+    })
+}
+
 /// What a function gives back.
 #[derive(Debug)]
 pub(super) struct Output {

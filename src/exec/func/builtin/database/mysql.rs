@@ -25,9 +25,13 @@ pub async fn run(ask: &Ask<'_>, rows: &mut Rows) -> Result<u64, Text> {
             sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut db).await.ok();
         }
     }));
-    let (affected, whole) = ask_it(&mut db, ask, rows).await.map_err(|e| words(&e, ask))?;
-    if whole {
+    let asked = ask_it(&mut db, ask, rows).await;
+    if !matches!(asked, Ok((_, false))) {
+        // The statement has ended, well or not.
         guard.disarm();
+    }
+    let (affected, whole) = asked.map_err(|e| words(&e, ask))?;
+    if whole {
         tokio::time::timeout(Duration::from_secs(1), db.close()).await.ok();
     }
     Ok(affected)

@@ -25,9 +25,13 @@ pub async fn run(ask: &Ask<'_>, rows: &mut Rows) -> Result<u64, Text> {
             sqlx::query("SELECT pg_cancel_backend($1)").bind(pid).execute(&mut db).await.ok();
         }
     }));
-    let (affected, whole) = ask_it(&mut db, ask, rows).await.map_err(|e| words(&e, ask))?;
-    if whole {
+    let asked = ask_it(&mut db, ask, rows).await;
+    if !matches!(asked, Ok((_, false))) {
+        // The statement has ended, well or not.
         guard.disarm();
+    }
+    let (affected, whole) = asked.map_err(|e| words(&e, ask))?;
+    if whole {
         tokio::time::timeout(Duration::from_secs(1), db.close()).await.ok();
     }
     Ok(affected)

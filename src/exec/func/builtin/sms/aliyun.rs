@@ -4,7 +4,7 @@
 use super::{exchange, fill, json_inner, percent, said};
 use crate::domain::service::SmsAliyun;
 use crate::domain::{Text, UtcMs};
-use crate::exec::func::builtin::Call;
+use crate::exec::func::builtin::{Call, random_name};
 use crate::exec::http::Http;
 use ring::{digest, hmac};
 use serde_json::Value;
@@ -17,13 +17,7 @@ pub async fn send(
     call: &Call<'_>,
     http: &Http,
 ) -> Result<String, Text> {
-    let mut nonce = [0; 16];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut nonce).map_err(|_| {
-        Text::new(
-            "系统随机数不可用，请检查 /dev/urandom",
-            "the system gives no random numbers; check /dev/urandom",
-        )
-    })?;
+    let nonce = random_name()?;
     let template_param = fill(&account.template_param, phone, text, json_inner);
     let query = canonical_query(&[
         ("PhoneNumbers", &number(phone)),
@@ -41,7 +35,7 @@ pub async fn send(
         action: "SendSms",
         version: "2017-05-25",
         now: call.ctx.now,
-        nonce: &hex(&nonce),
+        nonce: &nonce,
         query: &query,
     }
     .headers(&account.key_id, &account.key_secret.0);
