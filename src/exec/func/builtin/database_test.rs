@@ -233,6 +233,7 @@ async fn what_is_cut_says_so() {
     assert!(report.stdout.len() <= 1_000 && report.stdout.contains("--- cut"), "{}", report.stdout);
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn our_own_file_is_refused_by_whatever_name() {
     let dir = tempfile::tempdir().unwrap();

@@ -30,6 +30,8 @@ pub async fn run(ask: &Ask<'_>, rows: &mut Rows, call: &Call<'_>) -> Result<u64,
     if !ask.write {
         options = options.pragma("query_only", "ON");
     }
+    // A slow statement would be logged with all that is written in it.
+    let options = options.disable_statement_logging();
     let connected = tokio::time::timeout(super::CONNECT_TIMEOUT, options.connect()).await;
     let mut db = connected.map_err(|_| too_slow(ask))?.map_err(|e| words(&e, ask))?;
     // Cancelled with the run, and when this future is dropped.
