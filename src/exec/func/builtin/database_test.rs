@@ -291,8 +291,9 @@ async fn a_cancelled_statement_stops_in_postgres() {
     let ctx = context();
     let mut db = sqlx::PgConnection::connect(&postgres_url()).await.unwrap();
     let raw = format!("query,SELECT pg_sleep(3000) AS {mark}");
+    // Asleep, and not only being parsed: until then there is nothing to stop.
     let sql = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE '%{mark}%'"
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%{mark}%'"
     );
     let count = async |db: &mut sqlx::PgConnection, wanted: i64| {
         while sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql.clone())).fetch_one(&mut *db).await.unwrap()
