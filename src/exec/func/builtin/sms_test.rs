@@ -62,7 +62,7 @@ async fn a_gateway_gets_phone_and_text_in_their_places() {
 
 #[tokio::test]
 async fn the_gateways_answer_decides_and_its_key_stays_hidden() {
-    let (address, _seen) = serve(|seen| match seen.head.contains("139") {
+    let (address, _seen) = serve(|seen| match seen.head.contains("to=139") {
         true => ok("application/json", br#"{"code":5,"msg":"no money"}"#),
         false => ok("application/json", br#"{"code":0}"#),
     })
@@ -90,7 +90,7 @@ fn account(endpoint: String) -> Sms {
 
 #[tokio::test]
 async fn aliyun_gets_a_signed_call_and_its_code_decides() {
-    let (address, mut seen) = serve(|seen| match seen.head.contains("139") {
+    let (address, mut seen) = serve(|seen| match seen.head.contains("PhoneNumbers=139") {
         true => {
             answer("400 Bad", "", r#"{"Code":"isv.AMOUNT_NOT_ENOUGH","Message":"账户余额不足"}"#.as_bytes())
         }
