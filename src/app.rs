@@ -1,6 +1,8 @@
 //! The wiring: the one place that names every concrete type. `App::build` makes a server from
 //! settings, `App::serve` runs it to its end.
 
+mod history;
+
 use crate::api::{self, Api};
 use crate::clock::Clock;
 use crate::config::reload::{Reloaded, Reloads, Requests};
@@ -14,6 +16,7 @@ use crate::telemetry::files::Files;
 use crate::telemetry::log::Control;
 use crate::telemetry::metrics::Metrics;
 use anyhow::{Context, bail};
+use history::StoreHistory;
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -65,7 +68,8 @@ impl App {
         let listener = bind(&config).await?;
         let DatabaseUrl::Sqlite(path) = &config.database;
         let store = Store::open(path).await?;
-        let exec = Executor::new(exec_settings(&config)).context("the HTTP client cannot be set up")?;
+        let exec =
+            Executor::new(exec_settings(&config, &store)).context("the HTTP client cannot be set up")?;
         let parts = engine::Parts {
             store: store.clone(),
             exec,
@@ -206,10 +210,16 @@ pub fn stop_on_signals(tell: watch::Sender<Stop>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn exec_settings(config: &Config) -> exec::Settings {
+fn exec_settings(config: &Config, store: &Store) -> exec::Settings {
+    let given = &config.functions;
     let functions = exec::func::Settings {
-        file_root: config.functions.file_root.clone(),
-        cleanup_roots: config.functions.cleanup_roots.clone(),
+        file_root: given.file_root.clone(),
+        cleanup_roots: given.cleanup_roots.clone(),
+        own_database: std::path::absolute(store.path()).unwrap_or_else(|_| store.path().to_owned()),
+        databases: given.databases.clone(),
+        smtp: given.smtp.clone(),
+        sms: given.sms.clone(),
+        history: Some(Arc::new(StoreHistory { store: store.clone(), zone: config.zone })),
     };
     exec::Settings { functions, ..exec::Settings::default() }
 }

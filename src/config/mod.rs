@@ -4,10 +4,12 @@
 mod check;
 mod database;
 pub mod reload;
+mod services;
 mod settings;
 mod suggest;
 
 use crate::domain::access::IpRules;
+use crate::domain::service::{Database, Sms, Smtp};
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -90,13 +92,16 @@ pub struct JobsConfig {
     pub retention: Retention,
 }
 
-/// Where functions may work.
+/// Where functions may work, and with whom.
 #[derive(Clone, Debug)]
 pub struct FunctionsConfig {
     /// The folder of the function File, absolute.
     pub file_root: PathBuf,
     /// The folders in which the function Cleanup may delete.
     pub cleanup_roots: Vec<PathBuf>,
+    pub databases: Vec<Database>,
+    pub smtp: Option<Smtp>,
+    pub sms: Option<Sms>,
 }
 
 /// What is kept of the runs (semantics 13).
@@ -250,6 +255,9 @@ impl Config {
                     std::path::absolute(text).map_err(|e| format!("use the path of a folder ({e})"))
                 }),
                 cleanup_roots: read.checked("functions.cleanup_roots", folders),
+                databases: read.checked("functions.databases", services::databases),
+                smtp: services::smtp(&mut read),
+                sms: services::sms(&mut read),
             },
             daemon: DaemonConfig {
                 max_restarts: read.number("daemon.max_restarts", 0, 1_000) as usize,

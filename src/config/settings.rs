@@ -139,6 +139,62 @@ pub const SETTINGS: &[Setting] = &[
         "/tmp",
         "Folders in which the function Cleanup may delete, with commas between them.",
     ),
+    setting(
+        "functions.databases",
+        &["FUNC_DATABASES"],
+        "",
+        "Databases of the function Database: name=url, with commas between them.",
+    )
+    .secret(),
+    setting("smtp.host", &["SMTP_HOST"], "", "Mail server of the function Email."),
+    setting("smtp.port", &["SMTP_PORT"], "0", "0: 587 for starttls, 465 for tls, 25 for none."),
+    setting("smtp.username", &["SMTP_USERNAME"], "", "Empty: no login."),
+    setting("smtp.password", &["SMTP_PASSWORD"], "", "Password of that user.").secret(),
+    setting("smtp.from", &["SMTP_FROM"], "", "Sender's address; empty: the user's name."),
+    setting(
+        "smtp.tls",
+        &["SMTP_TLS"],
+        "starttls",
+        "starttls (required), tls or none; none with a login only on this machine.",
+    ),
+    setting("smtp.ca_file", &["SMTP_CA_FILE"], "", "Certificates (PEM) trusted beside the machine's."),
+    setting(
+        "sms.provider",
+        &["SMS_PROVIDER"],
+        "",
+        "http (any gateway) or aliyun (Alibaba Cloud); empty: no SMS.",
+    ),
+    setting("sms.url", &["SMS_URL"], "", "The gateway's address with {phone} and {text}; aliyun: empty.")
+        .secret(),
+    setting(
+        "sms.headers",
+        &["SMS_HEADERS"],
+        "",
+        "Headers for the gateway, Name:value with three vertical bars between them.",
+    )
+    .secret(),
+    setting("sms.body", &["SMS_BODY"], "", "What is POSTed, with {phone} and {text}; empty: a GET.").secret(),
+    setting(
+        "sms.success",
+        &["SMS_SUCCESS"],
+        "",
+        "Text that the gateway's answer must hold; empty: a status 2xx.",
+    ),
+    setting("sms.access_key_id", &["SMS_ACCESS_KEY_ID"], "", "aliyun: the AccessKey."),
+    setting("sms.access_key_secret", &["SMS_ACCESS_KEY_SECRET"], "", "aliyun: its secret.").secret(),
+    setting(
+        "sms.sign_name",
+        &["SMS_SIGN_NAME"],
+        "",
+        "aliyun: the signature (签名) in front of each message.",
+    ),
+    setting("sms.template_code", &["SMS_TEMPLATE_CODE"], "", "aliyun: the template, as in SMS_123456789."),
+    setting(
+        "sms.template_param",
+        &["SMS_TEMPLATE_PARAM"],
+        r#"{"content":"{text}"}"#,
+        "aliyun: the template's variables as JSON.",
+    ),
     setting("retention.runs", &["RETENTION_RUNS"], "1000", "Newest runs kept of each job.").live(),
     setting("retention.days", &["RETENTION_DAYS"], "30", "Days a run is kept.").live(),
     setting(

@@ -9,6 +9,7 @@ mod batch;
 mod inspect;
 mod jobs;
 mod open;
+mod report;
 mod retention;
 mod runs;
 mod settings;
@@ -21,6 +22,7 @@ pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use inspect::{Schema, inspect, newest_schema};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
+pub use report::JobTimes;
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunFilter, RunRecord, RunsOf};
 
@@ -116,6 +118,8 @@ impl Store {
 
 #[cfg(test)]
 mod jobs_test;
+#[cfg(test)]
+mod report_test;
 #[cfg(test)]
 mod retention_test;
 #[cfg(test)]

@@ -3,14 +3,17 @@
 //! repeat: `times` and `interval` are the caller's.
 
 pub mod builtin;
+mod history;
 
 use crate::domain::Text;
 use crate::domain::action::{FuncAction, HttpAction};
 use crate::domain::run::{FuncReport, Outcome, Report};
+use crate::domain::service::{Database, Sms, Smtp};
 use crate::exec::Context;
 use crate::exec::http::Http;
 pub use builtin::{Builtin, Param, Words};
 use builtin::{Call, Output, Work};
+pub use history::{Failure, Group, History, Never, Summary};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +25,13 @@ pub struct Settings {
     pub file_root: PathBuf,
     /// The folders in which Cleanup may delete, absolute.
     pub cleanup_roots: Vec<PathBuf>,
+    /// The server's own SQLite file; empty when it has none.
+    pub own_database: PathBuf,
+    pub databases: Vec<Database>,
+    pub smtp: Option<Smtp>,
+    pub sms: Option<Sms>,
+    /// What Report reads; none in tests of other functions.
+    pub history: Option<Arc<dyn History>>,
 }
 
 /// What functions work with.
@@ -205,7 +215,7 @@ mod tests {
         let error = report.error.unwrap();
         assert_eq!(
             error.en,
-            "there is no function Helo; the functions are Dayin, Test, Hello, Time, Echo, Math, File, Webhook, Backup, Cleanup, Monitor"
+            "there is no function Helo; the functions are Dayin, Test, Hello, Time, Echo, Math, File, Database, Email, SMS, Webhook, Backup, Cleanup, Monitor, Report"
         );
         assert!(error.zh.contains("Helo") && error.zh.contains("Math"));
         assert_eq!(report.func.unwrap().name, "Helo");
