@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl, Setting, shown};
 use crate::domain::event::Event;
 use crate::engine::{Engine, Parts};
+use crate::exec::func::Functions;
 use crate::exec::{self, Executor};
 use crate::signals::StopSignals;
 use crate::store::Store;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use crate::engine::Stop;
 
@@ -33,6 +35,8 @@ pub struct App {
     store: Store,
     config: Config,
     listener: TcpListener,
+    functions: Arc<Functions>,
+    functions_task: AbortOnDropHandle<()>,
     /// Held as long as we live: one server a data folder.
     _lock: File,
 }
@@ -46,13 +50,17 @@ impl App {
         let DatabaseUrl::Sqlite(path) = &config.database;
         let store = Store::open(path).await?;
         let exec = Executor::new(exec_settings(&config)).context("the HTTP client cannot be set up")?;
+        let functions = exec.functions().clone();
+        // Loading them takes its time and must not hold up the start; calls of them wait for it.
+        let (tended, time) = (functions.clone(), clock.clone());
+        let functions_task = AbortOnDropHandle::new(tokio::spawn(async move { tended.tend(&time).await }));
         let parts =
             Parts { store: store.clone(), exec, clock, zone: config.zone, jobs: config.jobs.clone(), stop };
         let (engine, engine_task) = Engine::start(parts).await.context("the stored jobs cannot be read")?;
         let api = Arc::new(
             Api::new(engine.clone(), &config).await.context("the stored address lists cannot be read")?,
         );
-        Ok(Self { api, engine, engine_task, store, config, listener, _lock: lock })
+        Ok(Self { api, engine, engine_task, store, config, listener, functions, functions_task, _lock: lock })
     }
 
     /// Says where the server is, for people.
@@ -87,6 +95,7 @@ impl App {
             current: Mutex::new(self.config.clone()),
             api: self.api.clone(),
             engine: self.engine.clone(),
+            functions: self.functions.clone(),
         }
     }
 
@@ -106,6 +115,8 @@ impl App {
         let mut server = tokio::spawn(server.into_future());
         // The console stays up while runs end, so that people see what we wait for.
         let ended = self.engine_task.await;
+        self.functions_task.abort();
+        self.functions.close().await;
         closing.send_replace(true);
         if tokio::time::timeout(REQUESTS_GRACE, &mut server).await.is_err() {
             server.abort();
@@ -123,6 +134,7 @@ pub struct Reloader {
     current: Mutex<Config>,
     api: Arc<Api>,
     engine: Engine,
+    functions: Arc<Functions>,
 }
 
 /// What a reload changed.
@@ -139,11 +151,17 @@ impl Reloader {
     pub async fn apply(&self, new: Config) -> anyhow::Result<Reloaded> {
         self.engine.configure(new.jobs.clone()).await?;
         self.api.configure(&new).await;
+        self.functions.set_watch(new.functions.watch);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let (live, fixed): (Vec<_>, Vec<_>) = current.changed(&new).into_iter().partition(|s| s.live);
         *current = new;
         let keys = |settings: Vec<&'static Setting>| settings.into_iter().map(|s| s.key).collect();
         Ok(Reloaded { changed: keys(live), needs_restart: keys(fixed) })
+    }
+
+    /// Loads the user's functions again; what failed is in the log.
+    pub async fn reload_functions(&self) {
+        self.functions.reload().await;
     }
 }
 
@@ -167,6 +185,17 @@ fn exec_settings(config: &Config) -> exec::Settings {
     let functions = exec::func::Settings {
         file_root: config.functions.file_root.clone(),
         cleanup_roots: config.functions.cleanup_roots.clone(),
+        python: exec::func::python::Settings {
+            dir: config.functions.dir.clone(),
+            watch: config.functions.watch,
+            program: config.functions.python.clone(),
+            workers: config.functions.python_workers,
+            memory: config.functions.python_memory,
+            import_timeout: config.functions.python_import_timeout,
+            environments: std::path::absolute(&config.runtime_dir)
+                .unwrap_or_else(|_| config.runtime_dir.clone())
+                .join("python"),
+        },
     };
     exec::Settings { functions, ..exec::Settings::default() }
 }

@@ -39,7 +39,7 @@ enum Command {
     Restart,
     /// Say what runs; exits with 3 when nothing does.
     Status,
-    /// Make the server read its settings again.
+    /// Make the server read its settings and the Python functions again.
     Reload,
     /// Print the version.
     Version,
@@ -147,7 +147,8 @@ fn start(args: StartArgs) -> anyhow::Result<()> {
     })
 }
 
-/// Reads the settings again, whole or not at all: one bad value and everything stays as it was.
+/// Reads the settings again, whole or not at all: one bad value and everything stays as it was. Then
+/// the user's functions.
 async fn reload(flags: &Flags, reloader: &Reloader, log: &Log) {
     let new = match Config::load(flags, |name| std::env::var(name).ok()) {
         Ok(new) => new,
@@ -157,6 +158,7 @@ async fn reload(flags: &Flags, reloader: &Reloader, log: &Log) {
     match reloader.apply(new).await {
         Ok(done) => {
             tracing::info!(changed = ?done.changed, needs_restart = ?done.needs_restart, "settings read again");
+            reloader.reload_functions().await;
         }
         Err(e) => tracing::error!("the settings cannot be applied: {e:#}"),
     }

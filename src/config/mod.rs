@@ -87,6 +87,14 @@ pub struct FunctionsConfig {
     pub file_root: PathBuf,
     /// The folders in which the function Cleanup may delete.
     pub cleanup_roots: Vec<PathBuf>,
+    /// The folder of the user's own functions, absolute.
+    pub dir: PathBuf,
+    pub watch: bool,
+    pub python: String,
+    pub python_workers: usize,
+    /// Bytes; 0: no limit.
+    pub python_memory: u64,
+    pub python_import_timeout: Duration,
 }
 
 /// What is kept of the runs (semantics 13).
@@ -182,10 +190,18 @@ impl Config {
                 },
             },
             functions: FunctionsConfig {
-                file_root: read.checked("functions.file_root", |text| {
-                    std::path::absolute(text).map_err(|e| format!("use the path of a folder ({e})"))
-                }),
+                file_root: read.checked("functions.file_root", whole_path),
                 cleanup_roots: read.checked("functions.cleanup_roots", folders),
+                dir: read.checked("functions.dir", whole_path),
+                watch: read.flag("functions.watch"),
+                python: read.text("functions.python"),
+                python_workers: read.number("functions.python_workers", 1, 1_000) as usize,
+                python_memory: read.number("functions.python_memory_mb", 0, 1 << 20) << 20,
+                python_import_timeout: Duration::from_secs(read.number(
+                    "functions.python_import_seconds",
+                    1,
+                    600,
+                )),
             },
             daemon: DaemonConfig {
                 max_restarts: read.number("daemon.max_restarts", 0, 1_000) as usize,
@@ -198,6 +214,10 @@ impl Config {
         read.finish()?;
         Ok(config)
     }
+}
+
+fn whole_path(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(text).map_err(|e| format!("use the path of a folder ({e})"))
 }
 
 /// Absolute folders with commas between them; a path may hold spaces.

@@ -79,7 +79,7 @@ pub const SETTINGS: &[Setting] = &[
         "paths.runtime_dir",
         &["RUNTIME_DIR"],
         "./runtime",
-        "Folder of what a running server leaves: logs.",
+        "Folder of what a running server leaves: logs, environments of Python functions.",
     ),
     setting("log.level", &["LOG_LEVEL"], "info", "error, warn, info, debug or trace.").live(),
     setting(
@@ -137,6 +137,33 @@ pub const SETTINGS: &[Setting] = &[
         &["CLEANUP_ROOTS"],
         "/tmp",
         "Folders in which the function Cleanup may delete, with commas between them.",
+    ),
+    setting("functions.dir", &["FUNC_DIR"], "./user_funcs", "Folder of your own functions, `.py` files."),
+    setting(
+        "functions.watch",
+        &["FUNC_WATCH"],
+        "true",
+        "Whether a changed file in that folder is loaded by itself.",
+    )
+    .live(),
+    setting("functions.python", &["PYTHON"], "python3", "The Python (3.8 or newer) that runs them."),
+    setting(
+        "functions.python_workers",
+        &["PYTHON_WORKERS"],
+        "4",
+        "Calls of them at once, each in a process.",
+    ),
+    setting(
+        "functions.python_memory_mb",
+        &["PYTHON_MEMORY_MB"],
+        "1024",
+        "Address space of each such process, in MiB; 0: no limit.",
+    ),
+    setting(
+        "functions.python_import_seconds",
+        &["PYTHON_IMPORT_SECONDS"],
+        "10",
+        "Seconds that a file may take to be imported when it is loaded.",
     ),
     setting("retention.runs", &["RETENTION_RUNS"], "1000", "Newest runs kept of each job.").live(),
     setting("retention.days", &["RETENTION_DAYS"], "30", "Days a run is kept.").live(),

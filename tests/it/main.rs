@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod engine;
+mod functions;
 mod process;
 mod support;
 mod tidy;
