@@ -155,6 +155,7 @@ impl Worker {
     /// first: a Python program has no use for it unless it asks, and its place is wanted.
     pub async fn end(mut self, mut tree: Option<Tree>, output: &mut Output) -> Option<ExitStatus> {
         if let Some(tree) = &tree {
+            tree.freeze();
             end_tree(tree, Duration::ZERO).await;
         }
         let status = timeout(REAP, self.child.wait()).await.ok()?.ok();
