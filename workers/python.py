@@ -10,6 +10,7 @@ The wire: frames of four bytes of length (big endian) and that many bytes. The s
 each with one, and a scan answers with frames until it says `end`.
 """
 
+import _signal
 import fcntl
 import json
 import os
@@ -252,6 +253,7 @@ def serve(sources):
         flush(sys.stdout, sys.stderr, *streams)
         die_with_server(False)
         # What a function did to its own surroundings is not the next one's business.
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
         try:

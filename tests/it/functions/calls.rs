@@ -168,6 +168,9 @@ def fine(): return "fine"
     let waiting = begin(&app, "【name】fine\n【timeout】300").await;
     app.started(waiting).await;
     cancel(&mut app, waiting).await;
+    let late = call(&mut app, "【name】fine\n【timeout】1").await;
+    assert_eq!(late["outcome"], "timeout");
+    assert!(error(&late).contains("functions.python_workers"), "{late}");
     assert_eq!(cancel(&mut app, spin).await["stdout"], "spinning\n");
     assert!(!is_alive(&pid));
 

@@ -117,6 +117,7 @@ async fn a_requirements_file_gets_its_own_environment() {
     app.until(async |app| app.get("/jobs/functions").await["python"]["environment"] == "ready").await;
     app.until(async |app| names(app).await == ["demo"]).await;
     assert_eq!(call(&mut app, "demo").await["result"], "from the wheel");
+    reload(&app).await;
     fs::write(dir.path().join("requirements.txt"), "--no-index\nno-such-package-at-all\n").unwrap();
     reload(&app).await;
     app.until(async |app| app.get("/jobs/functions").await["python"]["environment"] == "failed").await;

@@ -17,6 +17,7 @@ pub mod pool {
         Died(Option<ExitStatus>),
         NotStarted(std::io::Error),
         Stopped(Outcome),
+        Waited(Outcome),
     }
 
     #[derive(Debug, Default)]

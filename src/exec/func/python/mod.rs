@@ -221,7 +221,7 @@ impl Python {
         };
         let mut output = Output::new(ctx.output_limit);
         let (ended, function) = match waited {
-            Err(why) => (Ended::Stopped(why), None),
+            Err(why) => (Ended::Waited(why), None),
             Ok(()) => {
                 let generation = self.pool.current();
                 let function = generation.find(&action.name)?.clone();
@@ -307,7 +307,19 @@ fn report(ended: Ended, signature: &str, action: &FuncAction) -> Report {
             format!("Python 进程无法启动：{e}"),
             format!("the Python process cannot be started: {e}"),
         )),
-        Ended::Stopped(outcome) => {
+        Ended::Waited(Outcome::Timeout) => {
+            let (name, seconds) = (&action.name, action.timeout.as_secs_f64());
+            let error = Text::new(
+                format!(
+                    "函数 {name} 等待空闲的 Python 进程超过 {seconds} 秒；可调大 functions.python_workers"
+                ),
+                format!(
+                    "function {name} found no free Python process within {seconds} s; functions.python_workers allows more"
+                ),
+            );
+            Report { error: Some(error), ..Report::new(Outcome::Timeout) }
+        }
+        Ended::Stopped(outcome) | Ended::Waited(outcome) => {
             Report { error: Some(super::interrupted(outcome, action)), ..Report::new(outcome) }
         }
     }

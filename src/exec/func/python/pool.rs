@@ -25,8 +25,10 @@ pub enum Ended {
     /// The worker died of it.
     Died(Option<ExitStatus>),
     NotStarted(std::io::Error),
-    /// Timeout or cancel.
+    /// Timeout or cancel, in the call.
     Stopped(Outcome),
+    /// Timeout or cancel, before there was a place for it.
+    Waited(Outcome),
 }
 
 #[derive(Debug)]
@@ -86,7 +88,7 @@ impl Pool {
     ) -> Ended {
         let place = tokio::select! {
             biased;
-            why = &mut stopped => return Ended::Stopped(why),
+            why = &mut stopped => return Ended::Waited(why),
             place = self.places.acquire() => place,
         };
         let (generation, function) = self.newest(function);

@@ -62,6 +62,11 @@ impl Environments {
         let key = key(base, requirements);
         let place = self.root.join(&key);
         if place.join(COMPLETE).is_file() {
+            // Not at once: calls in flight may still import from the one before.
+            if state.in_use.as_ref() == Some(&place) {
+                let old = set_aside(&self.root, &place);
+                tokio::task::spawn_blocking(move || old.iter().try_for_each(|path| remove(path)));
+            }
             state.forget();
             state.wanted = Wanted::Ready;
             state.in_use = Some(place);
@@ -140,17 +145,8 @@ impl State {
 
 async fn make(root: &Path, key: &str, kept: Option<PathBuf>, base: &Path, folder: &Path) -> Result<(), Text> {
     let place = root.join(key);
-    let (cleared, beside) = (root.to_owned(), kept);
-    let clear = move || {
-        std::fs::create_dir_all(&cleared)?;
-        for entry in std::fs::read_dir(&cleared)? {
-            let path = entry?.path();
-            if beside.as_ref() != Some(&path) {
-                std::fs::remove_dir_all(&path)?;
-            }
-        }
-        Ok(())
-    };
+    let cleared = root.to_owned();
+    let clear = move || std::fs::create_dir_all(&cleared).and_then(|()| clear(&cleared, kept.as_deref()));
     let broken = |e: std::io::Error| {
         let root = root.display();
         Text::new(format!("虚拟环境目录 {root} 无法写入：{e}"), format!("{root} cannot be written: {e}"))
@@ -166,6 +162,36 @@ async fn make(root: &Path, key: &str, kept: Option<PathBuf>, base: &Path, folder
         .current_dir(folder);
     run_tool(pip, BUILD_LIMIT).await.map_err(|why| named("pip install", &why))?;
     std::fs::write(place.join(COMPLETE), "").map_err(broken)
+}
+
+/// Removes the environments but one. Blocking.
+fn clear(root: &Path, kept: Option<&Path>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(root)? {
+        let path = entry?.path();
+        if kept != Some(path.as_path()) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Renames the environments but one, which is done at once, so that none is chosen while it is removed.
+fn set_aside(root: &Path, kept: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(Result::ok);
+    let old = entries.map(|entry| entry.path()).filter(|path| path != kept);
+    // What cannot be renamed goes before the next build.
+    old.filter_map(|path| {
+        let aside = path.with_extension("old");
+        std::fs::rename(&path, &aside).ok().map(|()| aside)
+    })
+    .collect()
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// The pip of the Python that the settings name can fill another environment, if it is not too old: that
@@ -205,4 +231,41 @@ fn key(base: &Interpreter, requirements: &str) -> String {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
     });
     format!("{hash:032x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn python(path: &str, version: &str) -> Interpreter {
+        Interpreter { path: path.into(), version: version.into() }
+    }
+
+    #[test]
+    fn the_key_is_of_the_content_and_of_the_python() {
+        let one = key(&python("/usr/bin/python3", "3.11.7"), "a\n");
+        assert_eq!(one, key(&python("/usr/bin/python3", "3.11.7"), "a\n"));
+        assert_ne!(one, key(&python("/usr/bin/python3", "3.12.0"), "a\n"));
+        assert_ne!(one, key(&python("/opt/python3", "3.11.7"), "a\n"));
+        assert_ne!(one, key(&python("/usr/bin/python3", "3.11.7"), "b\n"));
+        assert_eq!(one.len(), 32);
+    }
+
+    #[test]
+    fn all_but_one_are_set_aside_and_removed() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["kept", "one", "two"] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let kept = root.path().join("kept");
+        let old = set_aside(root.path(), &kept);
+        assert_eq!(old.len(), 2);
+        assert!(!root.path().join("one").exists());
+        old.iter().try_for_each(|path| remove(path)).unwrap();
+        remove(&old[0]).unwrap();
+        clear(root.path(), Some(&kept)).unwrap();
+        assert!(kept.exists());
+        clear(root.path(), None).unwrap();
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    }
 }
