@@ -4,7 +4,7 @@
 use crate::domain::run::{Outcome, Reason, RunId};
 use crate::domain::schedule::{IntervalSchedule, Schedule};
 use crate::domain::{Text, UtcMs};
-use crate::exec::func::{Failure, Group, History, Never, Summary};
+use crate::exec::func::{FailedRun, Group, History, Never, Summary};
 use crate::store::{JobTimes, Store, chain};
 use chrono_tz::Tz;
 use futures_util::future::BoxFuture;
@@ -75,7 +75,7 @@ impl StoreHistory {
             let word = |language: &str| stored.as_ref()?.get(language)?.as_str().map(str::to_owned);
             let error = word("zh").zip(word("en")).map(|(zh, en)| Text { zh, en });
             let reason = row.reason.as_deref().and_then(Reason::parse);
-            Some(Failure {
+            Some(FailedRun {
                 job: row.job_id,
                 at: RunId(row.id).created_at(),
                 outcome: Outcome::parse(&row.outcome)?,

@@ -102,6 +102,14 @@ pub struct FunctionsConfig {
     pub databases: Vec<Database>,
     pub smtp: Option<Smtp>,
     pub sms: Option<Sms>,
+    /// The folder of the user's own functions, absolute.
+    pub dir: PathBuf,
+    pub watch: bool,
+    pub python: String,
+    pub python_workers: usize,
+    /// Bytes; 0: no limit.
+    pub python_memory: u64,
+    pub python_import_timeout: Duration,
 }
 
 /// What is kept of the runs (semantics 13).
@@ -251,13 +259,21 @@ impl Config {
                 },
             },
             functions: FunctionsConfig {
-                file_root: read.checked("functions.file_root", |text| {
-                    std::path::absolute(text).map_err(|e| format!("use the path of a folder ({e})"))
-                }),
+                file_root: read.checked("functions.file_root", whole_path),
                 cleanup_roots: read.checked("functions.cleanup_roots", folders),
                 databases: read.checked("functions.databases", services::databases),
                 smtp: services::smtp(&mut read),
                 sms: services::sms(&mut read),
+                dir: read.checked("functions.dir", whole_path),
+                watch: read.flag("functions.watch"),
+                python: read.text("functions.python"),
+                python_workers: read.number("functions.python_workers", 1, 1_000) as usize,
+                python_memory: read.number("functions.python_memory_mb", 0, 1 << 20) << 20,
+                python_import_timeout: Duration::from_secs(read.number(
+                    "functions.python_import_seconds",
+                    1,
+                    600,
+                )),
             },
             daemon: DaemonConfig {
                 max_restarts: read.number("daemon.max_restarts", 0, 1_000) as usize,
@@ -271,6 +287,10 @@ impl Config {
         read.finish()?;
         Ok(config)
     }
+}
+
+fn whole_path(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(text).map_err(|e| format!("use the path of a folder ({e})"))
 }
 
 /// Absolute folders with commas between them; a path may hold spaces.

@@ -79,7 +79,7 @@ pub const SETTINGS: &[Setting] = &[
         "paths.runtime_dir",
         &["RUNTIME_DIR"],
         "./runtime",
-        "Folder of what a running server leaves: logs.",
+        "Folder of what a running server leaves: logs, environments of Python functions.",
     ),
     setting("paths.backup_dir", &["BACKUP_DIR"], "./backups", "Folder of the database's backups."),
     setting("log.level", &["LOG_LEVEL"], "info", "error, warn, info, debug or trace.").live(),
@@ -146,6 +146,33 @@ pub const SETTINGS: &[Setting] = &[
         "Databases of the function Database: name=url, with commas between them.",
     )
     .secret(),
+    setting("functions.dir", &["FUNC_DIR"], "./user_funcs", "Folder of your own functions, `.py` files."),
+    setting(
+        "functions.watch",
+        &["FUNC_WATCH"],
+        "true",
+        "Whether a changed file in that folder is loaded by itself.",
+    )
+    .live(),
+    setting("functions.python", &["PYTHON"], "python3", "The Python (3.8 or newer) that runs them."),
+    setting(
+        "functions.python_workers",
+        &["PYTHON_WORKERS"],
+        "4",
+        "Calls of them at once, each in a process.",
+    ),
+    setting(
+        "functions.python_memory_mb",
+        &["PYTHON_MEMORY_MB"],
+        "1024",
+        "Address space of each such process, in MiB; 0: no limit.",
+    ),
+    setting(
+        "functions.python_import_seconds",
+        &["PYTHON_IMPORT_SECONDS"],
+        "10",
+        "Seconds that a file may take to be imported when it is loaded.",
+    ),
     setting("smtp.host", &["SMTP_HOST"], "", "Mail server of the function Email."),
     setting("smtp.port", &["SMTP_PORT"], "0", "0: 587 for starttls, 465 for tls, 25 for none."),
     setting("smtp.username", &["SMTP_USERNAME"], "", "Empty: no login."),

@@ -16,7 +16,7 @@ pub struct Summary {
     /// The runs, counted by job, outcome and reason.
     pub groups: Vec<Group>,
     /// The newest failure of each of the jobs that failed last, newest first.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedRun>,
     /// Enabled jobs that were due and did not start once, in the order of their ids.
     pub never: Vec<Never>,
 }
@@ -37,7 +37,7 @@ pub struct Group {
 }
 
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct FailedRun {
     pub job: i64,
     pub name: String,
     pub at: UtcMs,

@@ -71,6 +71,7 @@ async fn every_call_answers_in_the_envelope_in_both_languages() {
                     assert_eq!(keys(&answer)[..8], PAGED, "{path}");
                     assert_eq!(keys(&answer)[8..], ["scheduler_running", "total_tasks"]);
                 }
+                "/jobs/functions" => assert_eq!(keys(&answer), ["code", "msg", "data", "python", "failed"]),
                 _ if paged => assert_eq!(keys(&answer), PAGED, "{path}"),
                 _ => assert_eq!(keys(&answer), ["code", "msg", "data"], "{path}"),
             }

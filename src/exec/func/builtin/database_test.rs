@@ -1,16 +1,15 @@
 //! Statements on real servers: a SQLite file, PostgreSQL and MariaDB of this machine. Tables have
 //! names of their own and are dropped; a server that cannot be reached fails the test.
 
-use super::super::testing::{action, context};
+use super::super::testing::{context, run_with};
 use super::*;
 use crate::domain::run::{Outcome, Report};
 use crate::domain::service::Secret;
 use crate::exec::Context;
-use crate::exec::func::{Settings, Tools, run};
+use crate::exec::func::Settings;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 fn connection(name: &str, kind: DatabaseKind, url: &str) -> Database {
     Database { name: name.into(), kind, url: Secret(url.into()) }
@@ -45,9 +44,7 @@ fn unique(test: &str) -> String {
 }
 
 async fn go_in(settings: &Settings, raw: &str, ctx: &Context) -> Report {
-    let http = Http::new(1 << 20).unwrap();
-    let settings = Arc::new(settings.clone());
-    run(&action(&BUILTIN, raw), ctx, &Tools { http: &http, keep: 0, settings: &settings }).await
+    run_with(&BUILTIN, raw, ctx, settings.clone()).await
 }
 
 async fn go(settings: &Settings, raw: &str) -> Report {

@@ -1,11 +1,11 @@
 //! Mails as a server of a few lines receives them: it speaks SMTP with STARTTLS, a certificate of
 //! its own, and AUTH.
 
-use super::super::testing::{action, context};
+use super::super::testing::{context, run_with};
 use super::*;
 use crate::domain::run::{Outcome, Report};
 use crate::domain::service::Secret;
-use crate::exec::func::{Settings, Tools, run};
+use crate::exec::func::Settings;
 use base64::Engine;
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
@@ -126,9 +126,7 @@ fn smtp(sink: &Sink, tls: SmtpTls) -> Smtp {
 }
 
 async fn go(smtp: Option<Smtp>, raw: &str) -> Report {
-    let http = Http::new(1 << 20).unwrap();
-    let settings = Arc::new(Settings { smtp, ..Settings::default() });
-    run(&action(&BUILTIN, raw), &context(), &Tools { http: &http, keep: 0, settings: &settings }).await
+    run_with(&BUILTIN, raw, &context(), Settings { smtp, ..Settings::default() }).await
 }
 
 /// What has been heard so far. The run has ended, and so has what it said.

@@ -178,6 +178,8 @@ pub(super) mod testing {
     use super::*;
     use crate::domain::UtcMs;
     use crate::domain::action::{Action, FuncAction, Mode, text};
+    use crate::domain::run::Report;
+    use crate::exec::func::{Functions, Tools, run};
 
     /// Job 7 in Shanghai, on the reference instant of Go's layouts plus 123 ms: 2006-01-02
     /// 22:04:05 UTC, the morning after in Shanghai.
@@ -205,6 +207,13 @@ pub(super) mod testing {
 
     pub fn call_in(builtin: &Builtin, raw: &str, ctx: &Context) -> Result<Output, Text> {
         call_with(builtin, raw, ctx, &Settings::default())
+    }
+
+    /// Runs the function as a job would, over the network where it needs to.
+    pub async fn run_with(builtin: &Builtin, raw: &str, ctx: &Context, settings: Settings) -> Report {
+        let (http, functions) = (Http::new(1 << 20).unwrap(), Functions::new(settings));
+        let tools = Tools { http: &http, keep: 1 << 16, functions: &functions };
+        run(&action(builtin, raw), ctx, &tools).await
     }
 
     pub fn action(builtin: &Builtin, raw: &str) -> FuncAction {

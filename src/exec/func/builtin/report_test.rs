@@ -1,11 +1,11 @@
 //! The periods, on the clocks of several zones, and the page. The numbers' own test is the store's,
 //! the whole of it `tests/it/engine/report.rs`.
 
-use super::super::testing::{action, context};
+use super::super::testing::{context, run_with};
 use super::*;
 use crate::domain::run::{Outcome, Reason, Report};
 use crate::exec::Context;
-use crate::exec::func::{Failure, Group, History, Never, Settings, Summary, Tools, run};
+use crate::exec::func::{FailedRun, Group, History, Never, Settings, Summary};
 use std::sync::{Arc, Mutex};
 
 /// Gives one summary and remembers the periods it was asked for.
@@ -23,9 +23,7 @@ impl History for Told {
 }
 
 async fn go(told: &Arc<Told>, raw: &str, ctx: &Context) -> Report {
-    let http = Http::new(1 << 20).unwrap();
-    let settings = Arc::new(Settings { history: Some(told.clone()), ..Settings::default() });
-    run(&action(&BUILTIN, raw), ctx, &Tools { http: &http, keep: 0, settings: &settings }).await
+    run_with(&BUILTIN, raw, ctx, Settings { history: Some(told.clone()), ..Settings::default() }).await
 }
 
 #[tokio::test]
@@ -85,7 +83,7 @@ fn summary() -> Summary {
             group(2, Outcome::Success, 2_000, 8),
             missed,
         ],
-        failures: vec![Failure {
+        failures: vec![FailedRun {
             job: 1,
             name: "任务|1".into(),
             at: UtcMs(1_136_239_445_000),

@@ -1,16 +1,13 @@
 //! Messages as a gateway of a few lines receives them.
 
-use super::super::testing::{action, context};
+use super::super::testing::{context, run_with};
 use super::*;
 use crate::domain::service::{Secret, SmsAliyun};
-use crate::exec::func::{Settings, Tools, run};
+use crate::exec::func::Settings;
 use crate::exec::http::tests::{answer, ok, serve};
-use std::sync::Arc;
 
 async fn go(gateway: Option<Sms>, raw: &str) -> Report {
-    let http = Http::new(1 << 20).unwrap();
-    let settings = Arc::new(Settings { sms: gateway, ..Settings::default() });
-    run(&action(&BUILTIN, raw), &context(), &Tools { http: &http, keep: 0, settings: &settings }).await
+    run_with(&BUILTIN, raw, &context(), Settings { sms: gateway, ..Settings::default() }).await
 }
 
 fn gateway(url: String, body: Option<&str>) -> SmsHttp {
