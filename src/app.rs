@@ -1,12 +1,16 @@
 //! The wiring: the one place that names every concrete type. `App::build` makes a server from
 //! settings, `App::serve` runs it to its end.
 
+pub mod database;
+mod history;
+
 use crate::api::{self, Api};
 use crate::clock::Clock;
 use crate::config::reload::{Reloaded, Reloads, Requests};
-use crate::config::{self, Config, ConfigError, DatabaseUrl, Setting, shown};
+use crate::config::{self, Config, ConfigError, Setting, shown};
 use crate::domain::event::Event;
 use crate::engine::{self, Engine};
+use crate::exec::func::Functions;
 use crate::exec::{self, Executor};
 use crate::signals::StopSignals;
 use crate::store::Store;
@@ -14,6 +18,7 @@ use crate::telemetry::files::Files;
 use crate::telemetry::log::Control;
 use crate::telemetry::metrics::Metrics;
 use anyhow::{Context, bail};
+use history::StoreHistory;
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -22,6 +27,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use crate::engine::Stop;
 
@@ -52,6 +58,8 @@ pub struct App {
     config: Config,
     listener: TcpListener,
     reloads: Reloads,
+    functions: Arc<Functions>,
+    functions_task: AbortOnDropHandle<()>,
     /// Held as long as we live: one server a data folder.
     _lock: File,
 }
@@ -63,9 +71,13 @@ impl App {
         let Parts { config, source, clock, stop, log } = parts;
         let lock = lock_data_dir(&config.data_dir)?;
         let listener = bind(&config).await?;
-        let DatabaseUrl::Sqlite(path) = &config.database;
-        let store = Store::open(path).await?;
-        let exec = Executor::new(exec_settings(&config)).context("the HTTP client cannot be set up")?;
+        let store = database::open(&config).await?;
+        let exec =
+            Executor::new(exec_settings(&config, &store)).context("the HTTP client cannot be set up")?;
+        let exec_functions = exec.functions().clone();
+        // Loading them takes its time and must not hold up the start; calls of them wait for it.
+        let (tended, time) = (exec_functions.clone(), clock.clone());
+        let functions_task = AbortOnDropHandle::new(tokio::spawn(async move { tended.tend(&time).await }));
         let parts = engine::Parts {
             store: store.clone(),
             exec,
@@ -87,10 +99,21 @@ impl App {
         };
         let api =
             Arc::new(Api::new(parts, &config).await.context("the stored address lists cannot be read")?);
-        let reloader =
-            Reloader { source, current: config.clone(), api: api.clone(), engine: engine.clone(), log };
+        let (current, functions) = (config.clone(), exec_functions.clone());
+        let reloader = Reloader { source, current, api: api.clone(), engine: engine.clone(), functions, log };
         tokio::spawn(reloader.run(asked));
-        Ok(Self { api, engine, engine_task, store, config, listener, reloads, _lock: lock })
+        Ok(Self {
+            api,
+            engine,
+            engine_task,
+            store,
+            config,
+            listener,
+            reloads,
+            functions: exec_functions,
+            functions_task,
+            _lock: lock,
+        })
     }
 
     /// Says where the server is, for people.
@@ -140,6 +163,8 @@ impl App {
         let mut server = tokio::spawn(server.into_future());
         // The console stays up while runs end, so that people see what we wait for.
         let ended = self.engine_task.await;
+        self.functions_task.abort();
+        self.functions.close().await;
         closing.send_replace(true);
         if tokio::time::timeout(REQUESTS_GRACE, &mut server).await.is_err() {
             server.abort();
@@ -158,6 +183,7 @@ struct Reloader {
     current: Config,
     api: Arc<Api>,
     engine: Engine,
+    functions: Arc<Functions>,
     log: Control,
 }
 
@@ -172,7 +198,12 @@ impl Reloader {
                 }
                 Err(e) => tracing::error!("the settings stay as they are: {e}"),
             }
+            let accepted = done.is_ok();
             drop(reply.send(done));
+            if accepted {
+                // What of them failed is in the log.
+                self.functions.reload().await;
+            }
         }
     }
 
@@ -182,6 +213,7 @@ impl Reloader {
         let configured = self.engine.configure(new.jobs.clone()).await;
         configured.map_err(|e| ConfigError(vec![e.to_string()]))?;
         self.log.set_level(&new.log.level);
+        self.functions.set_watch(new.functions.watch);
         let (live, fixed): (Vec<_>, Vec<_>) = self.current.changed(&new).into_iter().partition(|s| s.live);
         self.current = self.current.in_force_after(new);
         self.api.configure(&self.current).await;
@@ -206,10 +238,27 @@ pub fn stop_on_signals(tell: watch::Sender<Stop>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn exec_settings(config: &Config) -> exec::Settings {
+fn exec_settings(config: &Config, store: &Store) -> exec::Settings {
+    let given = &config.functions;
     let functions = exec::func::Settings {
-        file_root: config.functions.file_root.clone(),
-        cleanup_roots: config.functions.cleanup_roots.clone(),
+        file_root: given.file_root.clone(),
+        cleanup_roots: given.cleanup_roots.clone(),
+        own_database: database::file(config),
+        databases: given.databases.clone(),
+        smtp: given.smtp.clone(),
+        sms: given.sms.clone(),
+        history: Some(Arc::new(StoreHistory { store: store.clone(), zone: config.zone })),
+        python: exec::func::python::Settings {
+            dir: given.dir.clone(),
+            watch: given.watch,
+            program: given.python.clone(),
+            workers: given.python_workers,
+            memory: given.python_memory,
+            import_timeout: given.python_import_timeout,
+            environments: std::path::absolute(&config.runtime_dir)
+                .unwrap_or_else(|_| config.runtime_dir.clone())
+                .join("python"),
+        },
     };
     exec::Settings { functions, ..exec::Settings::default() }
 }

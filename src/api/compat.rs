@@ -3,12 +3,13 @@
 use super::Api;
 use super::answer::{Answer, Paging};
 use super::extract::Call;
-use super::views::{FunctionView, JobView, RunView, ScheduledView};
+use super::views::{FailureView, FunctionView, JobView, RunView, ScheduledView};
 use crate::domain::action::Mode;
 use crate::domain::job::{JobDraft, JobId, Removal};
 use crate::domain::run::{Reason, RunId};
 use crate::domain::{Text, UtcMs};
 use crate::engine::{Error, Triggered};
+use crate::exec::func::Listing;
 use crate::store::{JobFilter, RunFilter};
 use chrono::{Days, NaiveDate, NaiveTime, TimeZone};
 use chrono_tz::Tz;
@@ -174,8 +175,38 @@ pub(super) async fn check_job(api: Arc<Api>, _call: Call) -> Answer {
 }
 
 pub(super) async fn functions(api: Arc<Api>, call: Call) -> Answer {
-    let views: Vec<_> = api.engine.functions().iter().map(|f| FunctionView::new(f, call.lang)).collect();
-    Answer::ok("成功", "ok", views)
+    let Listing { builtin, user, failed, python } = api.engine.functions().await;
+    let mut views: Vec<_> = builtin.iter().map(|f| FunctionView::builtin(f, call.lang)).collect();
+    views.extend(user.into_iter().map(FunctionView::user));
+    let (version, reason) = match &python.version {
+        Ok(version) => (Some(version), None),
+        Err(reason) => (None, Some(call.lang.pick(reason))),
+    };
+    let state = json!({
+        "available": version.is_some(), "version": version, "reason": reason, "environment": python.environment,
+    });
+    Answer::ok("成功", "ok", views).with("python", state).with("failed", FailureView::all(&failed, call.lang))
+}
+
+pub(super) async fn reload_functions(api: Arc<Api>, call: Call) -> Answer {
+    let done = api.engine.reload_functions().await;
+    let failed = FailureView::all(&done.failed, call.lang);
+    let text = Text::new(
+        format!(
+            "函数已热加载：{} 个可用，{} 个移除，{} 处失败",
+            done.loaded.len(),
+            done.removed.len(),
+            failed.len()
+        ),
+        format!(
+            "functions reloaded: {} loaded, {} removed, {} failed",
+            done.loaded.len(),
+            done.removed.len(),
+            failed.len()
+        ),
+    );
+    let data = json!({"loaded": done.loaded, "removed": done.removed, "failed": failed});
+    Answer::code(200, text, data)
 }
 
 pub(super) fn answer<T>(result: Result<T, Error>, shape: impl FnOnce(T) -> Answer) -> Answer {

@@ -2,7 +2,7 @@
 //! Swagger UI from the binary.
 
 use super::extract::{Kind, Lang, Param, lang};
-use super::views::{FunctionView, JobView, ParameterView, RunView, ScheduledView};
+use super::views::{FailureView, FunctionView, JobView, ParameterView, RunView, ScheduledView};
 use super::{ROUTES, Route, Verb, answer};
 use axum::Router;
 use axum::extract::Path;
@@ -30,8 +30,8 @@ pub(super) enum Shape {
     Data(&'static str),
     /// The paged envelope around a list of it.
     Page(&'static str),
-    /// The envelope around a list of it.
-    List(&'static str),
+    /// The envelope around the functions, and beside them how Python stands.
+    Functions,
     /// It alone.
     Bare(&'static str),
     /// No JSON, but this media type.
@@ -154,8 +154,10 @@ fn shape_schema(shape: Shape) -> RefOr<Schema> {
         Shape::Bare(name) => named(name),
         Shape::File(_) => simple(Type::String).into(),
         Shape::Nothing => envelope().build().into(),
-        Shape::List(name) => {
-            envelope().property("data", ArrayBuilder::new().items(named(name)).build()).build().into()
+        Shape::Functions => {
+            let list = |name| ArrayBuilder::new().items(named(name)).build();
+            let page = envelope().property("data", list("Function")).property("python", named("PythonState"));
+            page.property("failed", list("FunctionFailure")).build().into()
         }
         Shape::Data(name) => envelope().property("data", named(name)).build().into(),
         Shape::Page(name) => {
@@ -196,6 +198,16 @@ fn components() -> utoipa::openapi::Components {
                 ("size_bytes", Type::Integer),
             ],
         ),
+        (
+            "PythonState",
+            &[
+                ("available", Type::Boolean),
+                ("version", Type::String),
+                ("reason", Type::String),
+                ("environment", Type::String),
+            ],
+        ),
+        ("FunctionsReloaded", &[("loaded", Type::Array), ("removed", Type::Array), ("failed", Type::Array)]),
         ("IpControl", &[("enabled", Type::Boolean), ("whitelist", Type::Array), ("blacklist", Type::Array)]),
         ("Cleared", &[("cleared", Type::Integer)]),
         ("LogSwitch", &[("log_enabled", Type::Boolean), ("zapLogSwitch", Type::Boolean)]),
@@ -258,6 +270,7 @@ fn components() -> utoipa::openapi::Components {
     ];
     let mut components = ComponentsBuilder::new()
         .schema(FunctionView::name(), FunctionView::schema())
+        .schema(FailureView::name(), FailureView::schema())
         .schema(ParameterView::name(), ParameterView::schema())
         .schema(JobView::name(), JobView::schema())
         .schema(RunView::name(), RunView::schema())

@@ -86,7 +86,9 @@ fn section(out: &mut String, route: &Route) {
     let answers = match route.answers {
         Shape::Nothing => "{\"code\", \"msg\", \"data\": null}".to_owned(),
         Shape::Data(name) => format!("{{\"code\", \"msg\", \"data\": {}}}", link(name)),
-        Shape::List(name) => format!("{{\"code\", \"msg\", \"data\": [{}]}}", link(name)),
+        Shape::Functions => {
+            format!("{{\"code\", \"msg\", \"data\": [{}], \"python\", \"failed\"}}", link("Function"))
+        }
         Shape::Page(name) => {
             format!(
                 "{{\"code\", \"msg\", \"data\": [{}], \"total\", \"page_total\", \"pages_total\", \"page\", \"page_size\"}}",

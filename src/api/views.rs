@@ -5,7 +5,8 @@ use crate::domain::UtcMs;
 use crate::domain::job::StopReason;
 use crate::domain::run::{Outcome, Reason, RunId};
 use crate::engine::Engine;
-use crate::exec::func::{Builtin, Param, Words};
+use crate::exec::func::python::catalog::Parameter;
+use crate::exec::func::{Builtin, Failure, Function, Param, Words};
 use crate::store::{JobRecord, RunRecord};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -126,45 +127,97 @@ pub(super) struct RunView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Function)]
 pub(super) struct FunctionView {
-    name: &'static str,
-    description: &'static str,
+    name: String,
+    description: String,
     /// The same as description.
-    desc: &'static str,
+    desc: String,
     parameters: Vec<ParameterView>,
     /// A command text that calls it.
-    example: &'static str,
-    /// builtin
+    example: String,
+    /// As Python writes it; empty for a built-in function.
+    signature: String,
+    /// builtin or user
     source: &'static str,
-    /// Empty for a built-in function.
-    file: &'static str,
+    /// The file in the folder of functions; empty for a built-in function.
+    file: String,
+    /// Where it begins in the file; null for a built-in function.
+    line: Option<u32>,
 }
 
 /// An argument of a function.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FunctionParameter)]
 pub(super) struct ParameterView {
-    name: &'static str,
-    description: &'static str,
+    name: String,
+    description: String,
     required: bool,
+    /// As Python writes it; null when there is none.
+    default: Option<String>,
+}
+
+/// A file that could not be loaded, or a function in it that was not taken.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FunctionFailure)]
+pub(super) struct FailureView {
+    file: String,
+    line: Option<u32>,
+    error: String,
+}
+
+impl FailureView {
+    pub fn all(failures: &[Failure], lang: Lang) -> Vec<Self> {
+        let one =
+            |f: &Failure| Self { file: f.file.clone(), line: f.line, error: lang.pick(&f.error).to_owned() };
+        failures.iter().map(one).collect()
+    }
 }
 
 impl FunctionView {
-    pub fn new(function: &Builtin, lang: Lang) -> Self {
+    pub fn builtin(function: &Builtin, lang: Lang) -> Self {
         let pick = |words: &Words| match lang {
             Lang::Zh => words.zh,
             Lang::En => words.en,
         };
-        let description = pick(&function.description);
-        let parameter =
-            |p: &Param| ParameterView { name: p.name, description: pick(&p.about), required: p.required };
+        let description = pick(&function.description).to_owned();
+        let parameter = |p: &Param| ParameterView {
+            name: p.name.to_owned(),
+            description: pick(&p.about).to_owned(),
+            required: p.required,
+            default: None,
+        };
         Self {
-            name: function.name,
-            description,
+            name: function.name.to_owned(),
+            description: description.clone(),
             desc: description,
             parameters: function.params.iter().map(parameter).collect(),
-            example: function.example,
+            example: function.example.to_owned(),
+            signature: String::new(),
             source: "builtin",
-            file: "",
+            file: String::new(),
+            line: None,
+        }
+    }
+
+    pub fn user(function: Function) -> Self {
+        let required: Vec<_> =
+            function.params.iter().filter(|p| p.required).map(|p| p.name.as_str()).collect();
+        let example = format!("{} {}", function.name, required.join(",")).trim_end().to_owned();
+        let parameter = |p: Parameter| ParameterView {
+            name: p.name,
+            description: String::new(),
+            required: p.required,
+            default: p.default,
+        };
+        Self {
+            example,
+            name: function.name,
+            description: function.doc.clone(),
+            desc: function.doc,
+            parameters: function.params.into_iter().map(parameter).collect(),
+            signature: function.signature,
+            source: "user",
+            file: function.file,
+            line: Some(function.line),
         }
     }
 }

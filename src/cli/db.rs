@@ -4,48 +4,52 @@
 use super::block_on;
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{Config, DatabaseUrl, shown};
-use crate::store::{self, Schema, Store, newest_schema};
+use crate::config::{Config, DatabaseUrl, ServerKind, shown};
+use crate::store::{self, Schema, newest_schema};
 use anyhow::bail;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub fn init(config: &Config) -> anyhow::Result<()> {
-    let DatabaseUrl::Sqlite(path) = &config.database;
-    match block_on(async { Ok(store::inspect(path).await?.schema) })? {
-        Schema::Absent => {
-            update(config, path).map(|()| println!("{}: made, version {}", shown(path), newest_schema()))
-        }
+    let place = place(config);
+    match block_on(schema(config))? {
+        Schema::Absent => update(config).map(|()| println!("{place}: made, version {}", newest_schema())),
         Schema::Current(version) => {
-            println!("{}: is there already, version {version}", shown(path));
+            println!("{place}: is there already, version {version}");
             Ok(())
         }
         Schema::Older(version) => {
-            println!(
-                "{}: is there already, version {version}; `timerjobs db migrate` updates it",
-                shown(path)
-            );
+            println!("{place}: is there already, version {version}; `timerjobs db migrate` updates it");
             Ok(())
         }
-        Schema::Newer(version) => newer(path, version),
+        Schema::Newer(version) => newer(&place, version),
     }
 }
 
 pub fn migrate(config: &Config) -> anyhow::Result<()> {
-    let DatabaseUrl::Sqlite(path) = &config.database;
-    match block_on(async { Ok(store::inspect(path).await?.schema) })? {
-        Schema::Absent => bail!("{}: there is no database yet; `timerjobs db init` makes it", shown(path)),
-        Schema::Current(version) => println!("{}: is up to date, version {version}", shown(path)),
+    let place = place(config);
+    match block_on(schema(config))? {
+        Schema::Absent => bail!("{place}: there is no database yet; `timerjobs db init` makes it"),
+        Schema::Current(version) => println!("{place}: is up to date, version {version}"),
         Schema::Older(version) => {
-            update(config, path)?;
-            println!("{}: from version {version} to {}", shown(path), newest_schema());
+            update(config)?;
+            println!("{place}: from version {version} to {}", newest_schema());
         }
-        Schema::Newer(version) => newer(path, version)?,
+        Schema::Newer(version) => newer(&place, version)?,
     }
     Ok(())
 }
 
 pub fn backup(config: &Config, to: Option<PathBuf>) -> anyhow::Result<()> {
-    let DatabaseUrl::Sqlite(path) = &config.database;
+    let path = match &config.database.url {
+        DatabaseUrl::Sqlite(path) => path,
+        DatabaseUrl::Server(url) => {
+            let tool = match url.kind {
+                ServerKind::MySql => "mysqldump --single-transaction",
+                ServerKind::Postgres => "pg_dump",
+            };
+            bail!("{}: a database server is backed up with its own tool: {tool}", place(config))
+        }
+    };
     let time = Clock::System.now().to_zone(config.zone).format("%Y%m%d-%H%M%S");
     let name = format!("timerjobs-{time}.db");
     let to = match to {
@@ -58,19 +62,33 @@ pub fn backup(config: &Config, to: Option<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The database, for people.
+fn place(config: &Config) -> String {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => shown(path),
+        DatabaseUrl::Server(url) => app::database::server(config, url).to_string(),
+    }
+}
+
+async fn schema(config: &Config) -> anyhow::Result<Schema> {
+    Ok(match &config.database.url {
+        DatabaseUrl::Sqlite(path) => store::inspect(path).await?.schema,
+        DatabaseUrl::Server(url) => store::inspect_server(&app::database::server(config, url)).await?,
+    })
+}
+
 /// Never under a running server: it would find other tables than it knows.
-fn update(config: &Config, path: &Path) -> anyhow::Result<()> {
+fn update(config: &Config) -> anyhow::Result<()> {
     let _lock = app::lock_data_dir(&config.data_dir)?;
     block_on(async {
-        Store::open(path).await?.close().await;
+        app::database::open(config).await?.close().await;
         Ok(())
     })
 }
 
-fn newer(path: &Path, version: i64) -> anyhow::Result<()> {
+fn newer(place: &str, version: i64) -> anyhow::Result<()> {
     bail!(
-        "{}: was made by a newer TimerJobs (version {version} of the tables, this one knows {}); use that one",
-        shown(path),
+        "{place}: was made by a newer TimerJobs (version {version} of the tables, this one knows {}); use that one",
         newest_schema()
     )
 }

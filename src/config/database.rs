@@ -65,14 +65,18 @@ pub(super) const TLS_MODES: [&str; 5] = ["disable", "prefer", "require", "verify
 pub(super) fn read(read: &mut Reader<'_>, data_dir: &Path) -> DatabaseConfig {
     let url = choose(read, data_dir);
     let prefix = read.checked("database.table_prefix", |text| match text {
-        "" => Ok("tj_".to_owned()),
-        text if text.len() <= 20 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') => {
+        text if !text.is_empty()
+            && text.len() <= 20
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') =>
+        {
             Ok(text.to_owned())
         }
         _ => Err("use at most 20 lower case letters, digits and underscores".into()),
     });
     if prefix != "tj_" && matches!(url, DatabaseUrl::Sqlite(_)) {
-        read.error("database.table_prefix: a database file is one installation's; leave the prefix out".into());
+        read.error(
+            "database.table_prefix: a database file is one installation's; leave the prefix out".into(),
+        );
     }
     let ca_file = read.text("database.ca_file");
     DatabaseConfig {
@@ -136,7 +140,9 @@ pub fn parse_url(url: &str) -> Result<DatabaseUrl, String> {
     // Under a scheme of its own the URL is read as any other, whatever the driver's name.
     let url = url::Url::parse(&format!("db:{rest}")).map_err(|e| format!("{e}; {FORM}"))?;
     if url.query().is_some() {
-        return Err("what follows `?` is not read: use database.tls, database.ca_file and database.timeout".into());
+        return Err(
+            "what follows `?` is not read: use database.tls, database.ca_file and database.timeout".into()
+        );
     }
     let text = |part: &str| percent_decode_str(part).decode_utf8().map(|s| s.into_owned());
     let text = |part: &str| text(part).map_err(|_| format!("a part of it is not UTF-8; {FORM}"));
@@ -180,7 +186,10 @@ mod tests {
     fn urls_of_servers_are_read_in_all_their_spellings() {
         let full = server("mysql+pymysql://us%40er:p%3Aw%2F@[::1]:3307/name");
         assert_eq!((full.kind, full.host.as_str(), full.port), (ServerKind::MySql, "::1", 3307));
-        assert_eq!((full.user.as_str(), full.password.as_str(), full.database.as_str()), ("us@er", "p:w/", "name"));
+        assert_eq!(
+            (full.user.as_str(), full.password.as_str(), full.database.as_str()),
+            ("us@er", "p:w/", "name")
+        );
         let short = server("postgresql://root@db.example.com/jobs");
         assert_eq!((short.kind, short.port, short.password.as_str()), (ServerKind::Postgres, 5432, ""));
         assert!(!format!("{full:?}").contains("p:w"), "{full:?}");
@@ -188,7 +197,14 @@ mod tests {
 
     #[test]
     fn urls_that_lack_something_are_told_the_form() {
-        for url in ["mysql://", "mysql://host/name", "mysql://user@/name", "mysql://user@host", "oracle://u@h/n", "x"] {
+        for url in [
+            "mysql://",
+            "mysql://host/name",
+            "mysql://user@/name",
+            "mysql://user@host",
+            "oracle://u@h/n",
+            "x",
+        ] {
             assert!(parse_url(url).unwrap_err().contains("mysql://user:password@host"), "{url}");
         }
         assert!(parse_url("mysql://u@h/n?ssl=1").unwrap_err().contains("database.tls"));

@@ -4,10 +4,12 @@
 mod check;
 mod database;
 pub mod reload;
+mod services;
 mod settings;
 mod suggest;
 
 use crate::domain::access::IpRules;
+use crate::domain::service::{Database, Sms, Smtp};
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use check::{Checked, Given, check};
-pub use database::DatabaseUrl;
+pub use database::{DatabaseConfig, DatabaseUrl, ServerKind, ServerUrl};
 pub use settings::{SETTINGS, Setting};
 
 /// The file that is read when it exists and no `--config` names another.
@@ -36,7 +38,7 @@ pub struct Config {
     pub port: u16,
     pub allowed_hosts: Vec<String>,
     pub trusted_proxies: Vec<IpNet>,
-    pub database: DatabaseUrl,
+    pub database: DatabaseConfig,
     pub data_dir: PathBuf,
     pub runtime_dir: PathBuf,
     /// Where backups of the database go that name no file.
@@ -90,13 +92,24 @@ pub struct JobsConfig {
     pub retention: Retention,
 }
 
-/// Where functions may work.
+/// Where functions may work, and with whom.
 #[derive(Clone, Debug)]
 pub struct FunctionsConfig {
     /// The folder of the function File, absolute.
     pub file_root: PathBuf,
     /// The folders in which the function Cleanup may delete.
     pub cleanup_roots: Vec<PathBuf>,
+    pub databases: Vec<Database>,
+    pub smtp: Option<Smtp>,
+    pub sms: Option<Sms>,
+    /// The folder of the user's own functions, absolute.
+    pub dir: PathBuf,
+    pub watch: bool,
+    pub python: String,
+    pub python_workers: usize,
+    /// Bytes; 0: no limit.
+    pub python_memory: u64,
+    pub python_import_timeout: Duration,
 }
 
 /// What is kept of the runs (semantics 13).
@@ -208,7 +221,7 @@ impl Config {
             port: read.number("server.port", 0, 65_535) as u16,
             allowed_hosts: read.list("server.allowed_hosts"),
             trusted_proxies: read.nets("server.trusted_proxies"),
-            database: database::choose(&mut read, &data_dir),
+            database: database::read(&mut read, &data_dir),
             log: LogConfig {
                 level: read.checked("log.level", |text| {
                     let filter = tracing_subscriber::EnvFilter::builder().parse(text.to_lowercase());
@@ -246,10 +259,21 @@ impl Config {
                 },
             },
             functions: FunctionsConfig {
-                file_root: read.checked("functions.file_root", |text| {
-                    std::path::absolute(text).map_err(|e| format!("use the path of a folder ({e})"))
-                }),
+                file_root: read.checked("functions.file_root", whole_path),
                 cleanup_roots: read.checked("functions.cleanup_roots", folders),
+                databases: read.checked("functions.databases", services::databases),
+                smtp: services::smtp(&mut read),
+                sms: services::sms(&mut read),
+                dir: read.checked("functions.dir", whole_path),
+                watch: read.flag("functions.watch"),
+                python: read.text("functions.python"),
+                python_workers: read.number("functions.python_workers", 1, 1_000) as usize,
+                python_memory: read.number("functions.python_memory_mb", 0, 1 << 20) << 20,
+                python_import_timeout: Duration::from_secs(read.number(
+                    "functions.python_import_seconds",
+                    1,
+                    600,
+                )),
             },
             daemon: DaemonConfig {
                 max_restarts: read.number("daemon.max_restarts", 0, 1_000) as usize,
@@ -263,6 +287,10 @@ impl Config {
         read.finish()?;
         Ok(config)
     }
+}
+
+fn whole_path(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(text).map_err(|e| format!("use the path of a folder ({e})"))
 }
 
 /// Absolute folders with commas between them; a path may hold spaces.

@@ -24,7 +24,7 @@ fn load_file(text: &str) -> Result<Config, ConfigError> {
 fn the_defaults_are_the_contracts() {
     let c = load(&[]).unwrap();
     assert_eq!((c.host.as_str(), c.port), ("0.0.0.0", 8000));
-    assert_eq!(c.database, DatabaseUrl::Sqlite("./data/timerjobs.db".into()));
+    assert_eq!(c.database.url, DatabaseUrl::Sqlite("./data/timerjobs.db".into()));
     assert_eq!(c.ip.whitelist, access::parse_list("127.0.0.1, ::1").unwrap());
     assert!(c.trusted_proxies.is_empty());
     assert_eq!((c.jobs.max_concurrent, c.jobs.max_waiting), (64, 10_000));
@@ -52,13 +52,13 @@ fn sqlite_urls_read_as_the_older_edition_reads_them() {
         ("sqlite://x.db?mode=rwc", "x.db"),
     ] {
         assert_eq!(
-            load(&[("DATABASE_URL", url)]).unwrap().database,
+            load(&[("DATABASE_URL", url)]).unwrap().database.url,
             DatabaseUrl::Sqlite(path.into()),
             "{url}"
         );
     }
     assert_eq!(
-        load(&[("DATABASE_SQLITE_PATH", "/p/y.db")]).unwrap().database,
+        load(&[("DATABASE_SQLITE_PATH", "/p/y.db")]).unwrap().database.url,
         DatabaseUrl::Sqlite("/p/y.db".into())
     );
 }
@@ -105,4 +105,86 @@ fn folders_of_functions_are_whole_paths() {
         let e = load(&[("CLEANUP_ROOTS", bad)]).unwrap_err();
         assert!(e.to_string().contains("functions.cleanup_roots"), "{e}");
     }
+}
+
+#[test]
+fn databases_of_functions_have_names_and_known_schemes() {
+    use crate::domain::service::DatabaseKind::{MySql, Postgres, Sqlite};
+    let c = load(&[(
+        "FUNC_DATABASES",
+        "sqlite:////data/a.db?mode=ro, shop=mysql+pymysql://u:p%2C%40w@h:3307/shop?charset=utf8mb4, pg=postgresql://h/x",
+    )])
+    .unwrap();
+    let seen: Vec<_> =
+        c.functions.databases.iter().map(|d| (d.name.as_str(), d.kind, d.url.0.as_str())).collect();
+    assert_eq!(
+        seen,
+        [
+            ("default", Sqlite, "/data/a.db"),
+            ("shop", MySql, "mysql://u:p%2C%40w@h:3307/shop?charset=utf8mb4"),
+            ("pg", Postgres, "postgres://h/x")
+        ]
+    );
+    assert!(!format!("{c:?}").contains("p%2C%40w"));
+    for bad in [
+        "oracle://u:hunter2@h/x",
+        "a=mysql://u:hunter2@h",
+        "a=mysql://u:hunter2@h/x,a=mysql://h/y",
+        "hunter2",
+    ] {
+        let e = load(&[("FUNC_DATABASES", bad)]).unwrap_err().to_string();
+        assert!(e.contains("functions.databases") && !e.contains("hunter2"), "{e}");
+    }
+}
+
+#[test]
+fn a_mail_server_is_checked_at_start() {
+    use crate::domain::service::SmtpTls;
+    assert!(load(&[]).unwrap().functions.smtp.is_none());
+    let base = [
+        ("SMTP_HOST", "mail.example.com"),
+        ("SMTP_USERNAME", "jobs@example.com"),
+        ("SMTP_PASSWORD", "hunter2"),
+    ];
+    let smtp = load(&base).unwrap().functions.smtp.unwrap();
+    assert_eq!((smtp.port, smtp.tls, smtp.from.as_str()), (587, SmtpTls::StartTls, "jobs@example.com"));
+    assert!(!format!("{smtp:?}").contains("hunter2"));
+    let with = |name, value| load(&[base.as_slice(), &[(name, value)]].concat());
+    assert_eq!(with("SMTP_TLS", "tls").unwrap().functions.smtp.unwrap().port, 465);
+    for (name, value, part) in [
+        ("SMTP_TLS", "none", "cross the network in clear"),
+        ("SMTP_TLS", "ssl", "use starttls, tls or none"),
+        ("SMTP_FROM", "nobody", "sender's address"),
+        ("SMTP_CA_FILE", "/no/such/file", "cannot be read"),
+        ("SMTP_CA_FILE", "Cargo.toml", "no certificate"),
+    ] {
+        let e = with(name, value).unwrap_err().to_string();
+        assert!(e.contains(part) && !e.contains("hunter2"), "{e}");
+    }
+    let local = load(&[("SMTP_HOST", "127.0.0.1"), ("SMTP_TLS", "none"), ("SMTP_FROM", "a@b.c")]).unwrap();
+    assert_eq!(local.functions.smtp.unwrap().port, 25);
+}
+
+#[test]
+fn an_sms_gateway_is_checked_at_start() {
+    use crate::domain::service::Sms;
+    assert!(load(&[]).unwrap().functions.sms.is_none());
+    let c = load(&[
+        ("SMS_PROVIDER", "http"),
+        ("SMS_URL", "https://sms.example.com/send?key=hunter2&to={phone}&text={text}"),
+        ("SMS_HEADERS", "X-Key: hunter2|||X-B:2"),
+    ]);
+    let sms = c.unwrap().functions.sms.unwrap();
+    assert!(!format!("{sms:?}").contains("hunter2"));
+    assert!(matches!(sms, Sms::Http(http) if http.headers.len() == 2 && http.body.is_none()));
+    let e = load(&[("SMS_PROVIDER", "http"), ("SMS_URL", "https://x/?key=hunter2")]).unwrap_err().to_string();
+    assert!(e.contains("{phone} and {text}") && !e.contains("hunter2"), "{e}");
+    let e = load(&[("SMS_PROVIDER", "aliyun"), ("SMS_ACCESS_KEY_ID", "id")]).unwrap_err().to_string();
+    assert!(
+        e.contains("sms.access_key_secret")
+            && e.contains("sms.sign_name")
+            && !e.contains("sms.access_key_id:"),
+        "{e}"
+    );
+    assert!(load(&[("SMS_PROVIDER", "pigeon")]).unwrap_err().to_string().contains("use http or aliyun"));
 }

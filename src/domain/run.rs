@@ -16,6 +16,11 @@ impl RunId {
         Self(at.0.clamp(0, i64::MAX >> SEQUENCE_BITS) << SEQUENCE_BITS)
     }
 
+    /// When the run was created.
+    pub fn created_at(self) -> UtcMs {
+        UtcMs(self.0 >> SEQUENCE_BITS)
+    }
+
     /// Reads the text form back; `None` for anything else.
     pub fn parse(s: &str) -> Option<Self> {
         (s.len() == 16 && s.bytes().all(|b| b.is_ascii_hexdigit()))

@@ -25,6 +25,7 @@ use crate::domain::job::{JobDraft, JobId, Removal};
 use crate::domain::run::{Reason, RunId};
 use crate::domain::{FieldError, Text};
 use crate::exec::Executor;
+use crate::exec::func::Functions;
 use crate::store::{Store, chain};
 use chrono_tz::Tz;
 use commands::Command;
@@ -96,6 +97,7 @@ pub struct Engine {
     clock: Clock,
     zone: Tz,
     health: Health,
+    functions: Arc<Functions>,
 }
 
 /// Whether the database takes our writes: the reason when it does not.
@@ -135,6 +137,7 @@ impl Engine {
             clock: parts.clock.clone(),
             zone: parts.zone,
             health: Health::default(),
+            functions: parts.exec.functions().clone(),
         };
         let (keep, kept) = watch::channel(parts.jobs.retention);
         let ticker = ticker::Ticker::new(&engine, parts, inbox, keep).await?;

@@ -80,8 +80,13 @@ impl Engine {
     }
 
     /// The functions that a func job can name.
-    pub fn functions(&self) -> &'static [func::Builtin] {
-        func::catalog()
+    pub async fn functions(&self) -> func::Listing {
+        self.functions.listing().await
+    }
+
+    /// Reads the user's own functions again.
+    pub async fn reload_functions(&self) -> func::python::Reloaded {
+        self.functions.reload().await
     }
 
     /// The zone in which local times are shown.

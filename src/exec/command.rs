@@ -18,15 +18,15 @@ use tokio::time::{sleep, timeout};
 
 /// How long the output of a command that has ended is still read, when a background child of it
 /// holds the pipe open.
-const LINGER: Duration = Duration::from_millis(500);
+pub(super) const LINGER: Duration = Duration::from_millis(500);
 /// How long KILL is repeated. With `REAP` it stays below the second that a run may take on top of
 /// its timeout and the grace.
 const FORCE_LIMIT: Duration = Duration::from_millis(700);
-const REAP: Duration = Duration::from_millis(200);
+pub(super) const REAP: Duration = Duration::from_millis(200);
 /// Between two looks at a dying tree, doubled each time: each look reads all of /proc.
 const FIRST_POLL: Duration = Duration::from_millis(10);
 const LAST_POLL: Duration = Duration::from_millis(160);
-const READ_BUFFER: usize = 16 * 1024;
+pub(super) const READ_BUFFER: usize = 16 * 1024;
 
 /// Runs the command once. Its output goes to `output`, all else into the report.
 pub async fn run(action: &CommandAction, ctx: &Context, output: &mut Output) -> Report {
@@ -71,7 +71,7 @@ pub async fn run(action: &CommandAction, ctx: &Context, output: &mut Output) -> 
 }
 
 /// TERM, the grace, then KILL until nothing of the tree is left.
-async fn end_tree(tree: &Tree, grace: Duration) {
+pub(super) async fn end_tree(tree: &Tree, grace: Duration) {
     let ask = async {
         let mut alive = tree.kill(Kill::Ask).await;
         let mut poll = FIRST_POLL;
@@ -115,7 +115,7 @@ fn command(action: &CommandAction, ctx: &Context) -> Command {
 }
 
 /// The variables of the server's own that a job has no business with.
-fn secrets(names: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+pub(super) fn secrets(names: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
     names.filter(|name| {
         let name = name.to_string_lossy().to_ascii_uppercase();
         let ours = name.starts_with("TJ_") || name.starts_with("TIMERJOBS_");

@@ -77,14 +77,14 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Executor {
     http: Arc<http::Http>,
-    functions: Arc<func::Settings>,
+    functions: Arc<func::Functions>,
 }
 
 impl Executor {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Ok(Self {
             http: Arc::new(http::Http::new(settings.http_body_limit)?),
-            functions: Arc::new(settings.functions),
+            functions: Arc::new(func::Functions::new(settings.functions)),
         })
     }
 
@@ -111,8 +111,12 @@ impl Executor {
         series.finish()
     }
 
+    pub fn functions(&self) -> &Arc<func::Functions> {
+        &self.functions
+    }
+
     fn tools(&self, keep: usize) -> func::Tools<'_> {
-        func::Tools { http: &self.http, keep, settings: &self.functions }
+        func::Tools { http: &self.http, keep, functions: &self.functions }
     }
 
     async fn once(&self, action: &Action, ctx: &Context, series: &mut Series) -> Report {

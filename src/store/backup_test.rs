@@ -2,16 +2,17 @@
 
 use super::*;
 use crate::store::inspect::Inspection;
-use crate::store::store_test::{add, fresh};
+use crate::store::sql::Sql;
+use crate::store::store_test::{add, fresh_file};
 use crate::store::{Schema, Store, inspect, newest_schema};
 use tempfile::tempdir;
 
 #[tokio::test]
 async fn a_copy_of_a_database_at_work_holds_what_was_committed() {
-    let (store, dir) = fresh().await;
+    let (store, dir) = fresh_file().await;
     let job = add(&store, "kept").await;
-    let to = dir.path().join("backups/a copy.db");
-    let bytes = backup(store.path(), &to).await.unwrap();
+    let to = dir.folder().join("backups/a copy.db");
+    let bytes = backup(&dir.path(), &to).await.unwrap();
     assert_eq!(bytes, fs::metadata(&to).unwrap().len());
     #[cfg(unix)]
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&to.metadata().unwrap().permissions()) & 0o777, 0o600);
@@ -23,22 +24,22 @@ async fn a_copy_of_a_database_at_work_holds_what_was_committed() {
 
 #[tokio::test]
 async fn a_backup_never_overwrites_and_leaves_no_draft() {
-    let (store, dir) = fresh().await;
-    let to = dir.path().join("taken");
+    let (_store, dir) = fresh_file().await;
+    let to = dir.folder().join("taken");
     fs::write(&to, "mine").unwrap();
-    let e = backup(store.path(), &to).await.unwrap_err();
+    let e = backup(&dir.path(), &to).await.unwrap_err();
     assert!(matches!(e, BackupError::Taken(_)), "{e}");
     assert_eq!(fs::read_to_string(&to).unwrap(), "mine");
-    assert!(!dir.path().join("taken.part").exists());
+    assert!(!dir.folder().join("taken.part").exists());
 
-    fs::write(dir.path().join("other.part"), "").unwrap();
-    let e = backup(store.path(), &dir.path().join("other")).await.unwrap_err();
+    fs::write(dir.folder().join("other.part"), "").unwrap();
+    let e = backup(&dir.path(), &dir.folder().join("other")).await.unwrap_err();
     assert!(matches!(e, BackupError::Draft(_)), "{e}");
-    assert!(dir.path().join("other.part").exists(), "it may be somebody's");
+    assert!(dir.folder().join("other.part").exists(), "it may be somebody's");
 
-    let e = backup(&dir.path().join("nothing.db"), &dir.path().join("x")).await.unwrap_err();
+    let e = backup(&dir.folder().join("nothing.db"), &dir.folder().join("x")).await.unwrap_err();
     assert!(matches!(e, BackupError::NoDatabase(_)), "{e}");
-    let e = backup(store.path(), &to.join("beneath a file")).await.unwrap_err();
+    let e = backup(&dir.path(), &to.join("beneath a file")).await.unwrap_err();
     assert!(e.to_string().contains("BACKUP_DIR"), "{e}");
 }
 
@@ -52,13 +53,10 @@ async fn looking_tells_and_changes_nothing() {
     let newest = newest_schema();
     assert_eq!(inspect(&path).await.unwrap(), Inspection { schema: Schema::Current(newest), damage: None });
     for (version, schema) in [(newest + 1, Schema::Newer(newest + 1)), (1, Schema::Older(1))] {
-        sqlx::query("UPDATE _sqlx_migrations SET version = ? WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
-            .bind(version).execute(&store.write).await.ok();
-        sqlx::query("DELETE FROM _sqlx_migrations WHERE version > ?")
-            .bind(version)
-            .execute(&store.write)
-            .await
-            .unwrap();
+        let text = "UPDATE _sqlx_migrations SET version = ? WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+        store.write.execute(&Sql::new(text).bind(version)).await.ok();
+        let text = "DELETE FROM _sqlx_migrations WHERE version > ?";
+        store.write.execute(&Sql::new(text).bind(version)).await.unwrap();
         assert_eq!(inspect(&path).await.unwrap().schema, schema);
     }
     store.close().await;

@@ -60,26 +60,6 @@ pub(super) struct Conn {
     in_transaction: bool,
 }
 
-/// The same for each database: `$conn` is its connection, `$Kind` its type.
-macro_rules! each {
-    ($lease:expr, $Kind:ident, $conn:ident => $body:expr) => {
-        match $lease {
-            Lease::Sqlite($conn) => {
-                type $Kind = Sqlite;
-                $body
-            }
-            Lease::MySql($conn) => {
-                type $Kind = MySql;
-                $body
-            }
-            Lease::Postgres($conn) => {
-                type $Kind = Postgres;
-                $body
-            }
-        }
-    };
-}
-
 impl Db {
     pub fn new(pool: Pool, prefix: &str, timeout: Option<Duration>) -> Self {
         Self { pool, prefix: prefix.into(), timeout }
@@ -149,7 +129,12 @@ impl Conn {
 
     pub async fn fetch<T: Record>(&mut self, sql: &Sql) -> Result<Vec<T>> {
         let text = sql.finished(self.dialect(), &self.db.prefix);
-        self.run(async |lease| each!(lease, Kind, conn => fetch::<Kind, T>(conn, text, sql).await)).await
+        self.run(async |lease| match lease {
+            Lease::Sqlite(conn) => fetch::<Sqlite, T>(conn, text, sql).await,
+            Lease::MySql(conn) => fetch::<MySql, T>(conn, text, sql).await,
+            Lease::Postgres(conn) => fetch::<Postgres, T>(conn, text, sql).await,
+        })
+        .await
     }
 
     pub async fn number(&mut self, sql: &Sql) -> Result<i64> {
@@ -203,7 +188,12 @@ impl Conn {
 
     /// A statement that cannot be prepared.
     async fn command(&mut self, text: &'static str) -> Result<()> {
-        self.run(async |lease| each!(lease, Kind, conn => conn.execute(text).await.map(drop))).await
+        self.run(async |lease| match lease {
+            Lease::Sqlite(conn) => conn.execute(text).await.map(drop),
+            Lease::MySql(conn) => conn.execute(text).await.map(drop),
+            Lease::Postgres(conn) => conn.execute(text).await.map(drop),
+        })
+        .await
     }
 
     /// Every statement passes here: it is timed, and a connection that did not finish is not used again.

@@ -20,6 +20,18 @@ pub enum Schema {
     Newer(i64),
 }
 
+impl Schema {
+    /// The tables after migration `at`; 0: there are none.
+    pub(super) fn of(at: i64) -> Self {
+        match at.cmp(&newest_schema()) {
+            _ if at == 0 => Self::Absent,
+            std::cmp::Ordering::Less => Self::Older(at),
+            std::cmp::Ordering::Equal => Self::Current(at),
+            std::cmp::Ordering::Greater => Self::Newer(at),
+        }
+    }
+}
+
 /// What a look at a database found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
@@ -75,10 +87,5 @@ async fn schema(db: &mut SqliteConnection) -> Result<Schema, sqlx::Error> {
     }
     let sql = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
     let at: i64 = sqlx::query_scalar(sql).fetch_one(db).await?;
-    Ok(match at.cmp(&newest_schema()) {
-        _ if at == 0 => Schema::Absent,
-        std::cmp::Ordering::Less => Schema::Older(at),
-        std::cmp::Ordering::Equal => Schema::Current(at),
-        std::cmp::Ordering::Greater => Schema::Newer(at),
-    })
+    Ok(Schema::of(at))
 }

@@ -11,6 +11,7 @@ mod inspect;
 mod jobs;
 mod migrate;
 mod open;
+mod report;
 mod retention;
 mod runs;
 mod server;
@@ -26,9 +27,10 @@ pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use inspect::{Schema, inspect, newest_schema};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
+pub use report::JobTimes;
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunFilter, RunRecord, RunsOf};
-pub use server::{Server, ServerError, ServerKind, TlsMode};
+pub use server::{Server, ServerKind, TlsMode, inspect_server};
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +143,8 @@ impl Store {
 
 #[cfg(test)]
 mod jobs_test;
+#[cfg(test)]
+mod report_test;
 #[cfg(test)]
 mod retention_test;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use super::db::{Db, Pool};
 use super::sql::Dialect;
-use super::{Store, chain, migrate};
+use super::{Schema, Store, chain, migrate};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode};
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
@@ -101,6 +101,39 @@ impl Store {
     }
 }
 
+/// Whose tables the database holds; changes nothing.
+pub async fn inspect_server(server: &Server) -> Result<Schema, ServerError> {
+    let looked = tokio::time::timeout(server.connect_timeout, look(server)).await;
+    looked.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| explain(server, &e))
+}
+
+async fn look(server: &Server) -> Result<Schema, sqlx::Error> {
+    let table = format!("{}migrations", server.prefix);
+    let there = "SELECT count(*) FROM information_schema.tables WHERE table_name = ";
+    let at = sqlx::AssertSqlSafe(format!("SELECT coalesce(max(version), 0) FROM {table} WHERE success"));
+    let (count, at): (i64, i64) = match server.kind {
+        ServerKind::MySql => {
+            let mut conn = mysql_options(server).connect().await?;
+            let there = format!("{there}? AND table_schema = database()");
+            let there = sqlx::query_scalar(sqlx::AssertSqlSafe(there)).bind(&table);
+            match there.fetch_one(&mut conn).await? {
+                0 => (0, 0),
+                n => (n, sqlx::query_scalar(at).fetch_one(&mut conn).await?),
+            }
+        }
+        ServerKind::Postgres => {
+            let mut conn = postgres_options(server).connect().await?;
+            let there = format!("{there}$1 AND table_schema = current_schema()");
+            let there = sqlx::query_scalar(sqlx::AssertSqlSafe(there)).bind(&table);
+            match there.fetch_one(&mut conn).await? {
+                0 => (0, 0),
+                n => (n, sqlx::query_scalar(at).fetch_one(&mut conn).await?),
+            }
+        }
+    };
+    Ok(if count == 0 { Schema::Absent } else { Schema::of(at) })
+}
+
 async fn connect(server: &Server) -> Result<Pool, sqlx::Error> {
     match server.kind {
         ServerKind::MySql => connect_mysql(server).await.map(Pool::MySql),
@@ -116,7 +149,7 @@ fn pool<DB: Database>(server: &Server) -> PoolOptions<DB> {
         .test_before_acquire(true)
 }
 
-async fn connect_mysql(server: &Server) -> Result<sqlx::MySqlPool, sqlx::Error> {
+fn mysql_options(server: &Server) -> MySqlConnectOptions {
     let mut options = MySqlConnectOptions::new()
         .host(&server.host)
         .port(server.port)
@@ -137,6 +170,11 @@ async fn connect_mysql(server: &Server) -> Result<sqlx::MySqlPool, sqlx::Error> 
     if let Some(file) = &server.ca_file {
         options = options.ssl_ca(file);
     }
+    options
+}
+
+async fn connect_mysql(server: &Server) -> Result<sqlx::MySqlPool, sqlx::Error> {
+    let options = mysql_options(server);
     let mut conn = options.connect().await?;
     // sqlx's own lock waits for ever on MySQL and not at all on MariaDB.
     let lock = format!("{}migrate", server.prefix);
@@ -162,7 +200,7 @@ async fn connect_mysql(server: &Server) -> Result<sqlx::MySqlPool, sqlx::Error> 
     pool.connect_with(options).await
 }
 
-async fn connect_postgres(server: &Server) -> Result<sqlx::PgPool, sqlx::Error> {
+fn postgres_options(server: &Server) -> PgConnectOptions {
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&server.host)
         .port(server.port)
@@ -183,6 +221,11 @@ async fn connect_postgres(server: &Server) -> Result<sqlx::PgPool, sqlx::Error> 
     if let Some(file) = &server.ca_file {
         options = options.ssl_root_cert(file);
     }
+    options
+}
+
+async fn connect_postgres(server: &Server) -> Result<sqlx::PgPool, sqlx::Error> {
+    let options = postgres_options(server);
     let mut conn = options.connect().await?;
     let lock = format!("SET lock_timeout = '{MIGRATE_WAIT_SECONDS}s'");
     conn.execute(sqlx::AssertSqlSafe(lock)).await?;

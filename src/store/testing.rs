@@ -20,6 +20,10 @@ impl Place {
         self.dir.path().join("jobs.db")
     }
 
+    pub fn folder(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// Another way into the same store.
     pub async fn open(&self) -> Store {
         match &self.server {
@@ -98,7 +102,7 @@ impl Store {
         self.write.number(&Sql::new(text)).await.unwrap()
     }
 
-    pub fn dialect(&self) -> Dialect {
+    pub(super) fn dialect(&self) -> Dialect {
         self.write.dialect()
     }
 }

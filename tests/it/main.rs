@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod deploy;
 mod engine;
+mod functions;
 mod process;
 mod support;
 mod tidy;

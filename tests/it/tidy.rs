@@ -62,12 +62,17 @@ fn modules_know_only_whom_they_may() {
 }
 
 #[test]
-fn the_sql_library_and_the_http_framework_have_one_home() {
+fn the_sql_library_and_the_http_framework_keep_to_their_homes() {
     let mut wrong = Vec::new();
     for (path, text) in files("src") {
-        for (library, home) in [("sqlx::", "src/store/"), ("axum::", "src/api/")] {
+        // The function Database is a client of other people's databases: none of our data, none of the
+        // store's statements. A second home is better than one module that knows both.
+        let homes =
+            [("sqlx::", &["src/store/", "src/exec/func/builtin/database"][..]), ("axum::", &["src/api/"])];
+        for (library, homes) in homes {
             let test = path.ends_with("test.rs") || path.ends_with("tests.rs");
-            if text.contains(library) && !path.starts_with(home) && path != "src/app.rs" && !test {
+            let home = homes.iter().any(|home| path.starts_with(home)) || path == "src/app.rs";
+            if text.contains(library) && !home && !test {
                 wrong.push(format!("{path} names {library}"));
             }
         }

@@ -1,10 +1,11 @@
 //! The checks themselves: first what the settings name, then the machine.
 
 use super::Finding;
+use crate::app;
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl, shown};
 use crate::domain::UtcMs;
-use crate::store::{self, Schema, newest_schema};
+use crate::store::{self, Schema, Server, newest_schema};
 use crate::supervisor::{Paths, ServerFile, pidfile};
 use std::fs;
 use std::net::TcpListener;
@@ -112,15 +113,13 @@ fn port(config: &Config) -> Finding {
 
 async fn database(config: &Config) -> Finding {
     let name = "database";
-    let DatabaseUrl::Sqlite(path) = &config.database;
+    let path = match &config.database.url {
+        DatabaseUrl::Sqlite(path) => path,
+        DatabaseUrl::Server(url) => return server(&app::database::server(config, url)).await,
+    };
     let seen = match store::inspect(path).await {
         Ok(seen) => seen,
-        // It says itself what to do.
-        Err(e) => {
-            let text = e.to_string();
-            let (text, mend) = text.rsplit_once("; ").unwrap_or((&text, "see the cause"));
-            return Finding::fail(name, text, mend);
-        }
+        Err(e) => return refused(&e.to_string()),
     };
     let file = shown(path);
     if let Some(damage) = seen.damage {
@@ -129,19 +128,38 @@ async fn database(config: &Config) -> Finding {
     if let Some(e) = fs::OpenOptions::new().write(true).open(path).err().filter(|_| path.exists()) {
         return Finding::fail(name, format!("{file} cannot be written ({e})"), "give this user write access");
     }
-    match seen.schema {
-        Schema::Absent => {
-            let place = writable(name, path.parent().unwrap_or(Path::new(".")), "DATABASE_URL");
-            let text = format!("{file}, made at the first start");
-            if place.verdict == super::Verdict::Ok { Finding::ok(name, text) } else { place }
-        }
-        Schema::Current(version) => Finding::ok(name, format!("{file}, whole, version {version}")),
+    if seen.schema == Schema::Absent {
+        let place = writable(name, path.parent().unwrap_or(Path::new(".")), "DATABASE_URL");
+        let text = format!("{file}, made at the first start");
+        return if place.verdict == super::Verdict::Ok { Finding::ok(name, text) } else { place };
+    }
+    tables(&format!("{file}, whole"), seen.schema)
+}
+
+async fn server(server: &Server) -> Finding {
+    match store::inspect_server(server).await {
+        Ok(schema) => tables(&server.to_string(), schema),
+        Err(e) => refused(&e.to_string()),
+    }
+}
+
+/// It says itself what to do.
+fn refused(error: &str) -> Finding {
+    let (text, mend) = error.rsplit_once("; ").unwrap_or((error, "see the cause"));
+    Finding::fail("database", text, mend)
+}
+
+fn tables(place: &str, schema: Schema) -> Finding {
+    let name = "database";
+    match schema {
+        Schema::Absent => Finding::ok(name, format!("{place}, tables are made at the first start")),
+        Schema::Current(version) => Finding::ok(name, format!("{place}, version {version}")),
         Schema::Older(version) => {
-            let text = format!("{file}, whole, version {version} of {}", newest_schema());
+            let text = format!("{place}, version {version} of {}", newest_schema());
             Finding::warn(name, text, "back it up; the next start, or `timerjobs db migrate`, updates it")
         }
         Schema::Newer(version) => {
-            let text = format!("{file} is of version {version}, this program knows {}", newest_schema());
+            let text = format!("{place} is of version {version}, this program knows {}", newest_schema());
             Finding::fail(name, text, "start the newer TimerJobs that made it")
         }
     }

@@ -1,19 +1,29 @@
 //! Runs a function by its name: looks it up, gives it its arguments, and holds it to the action's
-//! timeout and the cancel token. The functions themselves are `builtin/<name>.rs`. One call is one
-//! repeat: `times` and `interval` are the caller's.
+//! timeout and the cancel token. The functions themselves are `builtin/<name>.rs` and the user's own
+//! (`python/`). One call is one repeat: `times` and `interval` are the caller's.
 
 pub mod builtin;
+mod history;
+pub mod python;
 
+use crate::clock::Clock;
 use crate::domain::Text;
 use crate::domain::action::{FuncAction, HttpAction};
 use crate::domain::run::{FuncReport, Outcome, Report};
+use crate::domain::service::{Database, Sms, Smtp};
 use crate::exec::Context;
 use crate::exec::http::Http;
 pub use builtin::{Builtin, Param, Words};
 use builtin::{Call, Output, Work};
+pub use history::{FailedRun, Group, History, Never, Summary};
+pub use python::catalog::{Failure, Function};
+use python::{Python, Reloaded, Why};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Functions of the user's own that an error names.
+const LISTED_MAX: usize = 100;
 
 /// What functions need of the settings.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +32,67 @@ pub struct Settings {
     pub file_root: PathBuf,
     /// The folders in which Cleanup may delete, absolute.
     pub cleanup_roots: Vec<PathBuf>,
+    /// The server's own SQLite file; empty when it has none.
+    pub own_database: PathBuf,
+    pub databases: Vec<Database>,
+    pub smtp: Option<Smtp>,
+    pub sms: Option<Sms>,
+    /// What Report reads; none in tests of other functions.
+    pub history: Option<Arc<dyn History>>,
+    pub python: python::Settings,
+}
+
+/// Every function there is, built-in and the user's own.
+#[derive(Debug)]
+pub struct Functions {
+    pub(super) settings: Arc<Settings>,
+    python: Arc<Python>,
+}
+
+/// What people are shown of the functions.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    pub builtin: &'static [Builtin],
+    pub user: Vec<Function>,
+    /// What of the user's folder could not be loaded.
+    pub failed: Vec<Failure>,
+    pub python: python::Status,
+}
+
+impl Functions {
+    pub fn new(settings: Settings) -> Self {
+        Self { python: Arc::new(Python::new(settings.python.clone())), settings: Arc::new(settings) }
+    }
+
+    pub async fn listing(&self) -> Listing {
+        Listing {
+            builtin: catalog(),
+            user: self.python.functions(),
+            failed: self.python.failures(),
+            python: self.python.status().await,
+        }
+    }
+
+    /// Reads the user's folder again; calls in flight and waiting are not disturbed.
+    pub async fn reload(&self) -> Reloaded {
+        // On a task of its own: a client that does not wait for the answer must not end it midway.
+        let python = self.python.clone();
+        tokio::spawn(async move { python.reload(Why::Asked).await }).await.unwrap_or_default()
+    }
+
+    pub fn set_watch(&self, watch: bool) {
+        self.python.set_watch(watch);
+    }
+
+    /// Loads the user's functions and keeps up with the folder. Endless.
+    pub async fn tend(&self, clock: &Clock) {
+        self.python.tend(clock).await;
+    }
+
+    /// Ends the processes that have no call; after this none is started to wait.
+    pub async fn close(&self) {
+        self.python.close().await;
+    }
 }
 
 /// What functions work with.
@@ -30,7 +101,7 @@ pub struct Tools<'a> {
     pub http: &'a Http,
     /// Bytes kept of the body of a response.
     pub keep: usize,
-    pub settings: &'a Arc<Settings>,
+    pub functions: &'a Functions,
 }
 
 /// Every built-in function, in the order in which they are listed to people.
@@ -42,12 +113,17 @@ pub fn catalog() -> &'static [Builtin] {
 ///
 /// `action.timeout` and `ctx.cancel` apply to the call; a function that only computes is not
 /// interrupted midway, as all of them are short. The texts of the report are cut to
-/// `ctx.output_limit` bytes. A name that no function has is a `Failed` that lists the names.
+/// `ctx.output_limit` bytes. A built-in function comes before one of the user's. A name that no function
+/// has is a `Failed` that lists the names.
 pub async fn run(action: &FuncAction, ctx: &Context, tools: &Tools<'_>) -> Report {
     let Some(function) = find(&action.name) else {
-        return report(action, &action.name, ctx, Err(unknown(&action.name)));
+        let python = &tools.functions.python;
+        return match python.run(action, ctx).await {
+            Some(report) => report,
+            None => report(action, &action.name, ctx, Err(unknown(&action.name, python).await)),
+        };
     };
-    let call = Call { args: &action.args, raw: &action.raw_args, ctx, settings: tools.settings };
+    let call = Call { args: &action.args, raw: &action.raw_args, ctx, settings: &tools.functions.settings };
     let ended = match function.work {
         Work::Sync(work) => held(action, ctx, async { work(&call) }).await,
         Work::Async(work) => held(action, ctx, work(&call, tools.http)).await,
@@ -89,7 +165,8 @@ async fn blocking(
 ) -> Result<Result<Output, Text>, Outcome> {
     let stop = ctx.cancel.child_token();
     let inner = Context { cancel: stop.clone(), ..ctx.clone() };
-    let (args, raw, settings) = (action.args.clone(), action.raw_args.clone(), tools.settings.clone());
+    let (args, raw, settings) =
+        (action.args.clone(), action.raw_args.clone(), tools.functions.settings.clone());
     let mut thread = tokio::task::spawn_blocking(move || {
         work(&Call { args: &args, raw: &raw, ctx: &inner, settings: &settings })
     });
@@ -138,12 +215,20 @@ fn report(action: &FuncAction, name: &str, ctx: &Context, result: Result<Output,
     report
 }
 
-fn unknown(name: &str) -> Text {
-    let known = catalog().iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
-    Text::new(
+/// Lists the functions, and says why the user's own are missing when they cannot be had.
+async fn unknown(name: &str, python: &Python) -> Text {
+    let own = python.functions();
+    let mut known: Vec<&str> = catalog().iter().map(|f| f.name).collect();
+    known.extend(own.iter().map(|f| f.name.as_str()).take(LISTED_MAX));
+    let known = known.join(", ");
+    let text = Text::new(
         format!("函数 {name} 不存在，可用的函数：{known}"),
         format!("there is no function {name}; the functions are {known}"),
-    )
+    );
+    match python.reason().await {
+        Some(why) => Text::new(format!("{}。{}", text.zh, why.zh), format!("{}. {}", text.en, why.en)),
+        None => text,
+    }
 }
 
 fn interrupted(outcome: Outcome, action: &FuncAction) -> Text {
@@ -182,7 +267,8 @@ mod tests {
 
     async fn go(action: &FuncAction, ctx: &Context) -> Report {
         let http = Http::new(1 << 20).unwrap();
-        run(action, ctx, &Tools { http: &http, keep: 1 << 20, settings: &Arc::default() }).await
+        let functions = Functions::new(Settings::default());
+        run(action, ctx, &Tools { http: &http, keep: 1 << 20, functions: &functions }).await
     }
 
     #[tokio::test]
@@ -205,7 +291,7 @@ mod tests {
         let error = report.error.unwrap();
         assert_eq!(
             error.en,
-            "there is no function Helo; the functions are Dayin, Test, Hello, Time, Echo, Math, File, Webhook, Backup, Cleanup, Monitor"
+            "there is no function Helo; the functions are Dayin, Test, Hello, Time, Echo, Math, File, Database, Email, SMS, Webhook, Backup, Cleanup, Monitor, Report"
         );
         assert!(error.zh.contains("Helo") && error.zh.contains("Math"));
         assert_eq!(report.func.unwrap().name, "Helo");
@@ -273,8 +359,8 @@ mod tests {
     #[tokio::test]
     async fn a_thread_is_told_of_timeout_and_cancel() {
         let http = Http::new(1 << 20).unwrap();
-        let settings = Arc::default();
-        let tools = Tools { http: &http, keep: 0, settings: &settings };
+        let functions = Functions::new(Settings::default());
+        let tools = Tools { http: &http, keep: 0, functions: &functions };
         for cancel in [false, true] {
             let (children, mut told) = tokio::sync::mpsc::unbounded_channel();
             let ctx = Context { children, kill_grace: Duration::from_secs(30), ..context() };

@@ -163,6 +163,14 @@ impl Tree {
         self.group().is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())
     }
 
+    /// Stops the whole group where it stands, so that one that forks without end grows no further while
+    /// it is looked at. It is to be killed next.
+    pub fn freeze(&self) {
+        if let Some(group) = self.group().filter(|_| self.armed) {
+            let _ = kill_process_group(group, Signal::STOP);
+        }
+    }
+
     fn kill_group(&self, kill: Kill) {
         if let Some(group) = self.group().filter(|_| self.armed) {
             // The one error there is to expect is that nobody is left, which is what is wanted.

@@ -71,6 +71,7 @@ async fn every_call_answers_in_the_envelope_in_both_languages() {
                     assert_eq!(keys(&answer)[..8], PAGED, "{path}");
                     assert_eq!(keys(&answer)[8..], ["scheduler_running", "total_tasks"]);
                 }
+                "/jobs/functions" => assert_eq!(keys(&answer), ["code", "msg", "data", "python", "failed"]),
                 _ if paged => assert_eq!(keys(&answer), PAGED, "{path}"),
                 _ => assert_eq!(keys(&answer), ["code", "msg", "data"], "{path}"),
             }
@@ -151,9 +152,10 @@ async fn functions_are_described_in_the_language_of_the_request() {
     let names = |answer: &Value| -> Vec<String> {
         answer["data"].as_array().unwrap().iter().map(|f| f["name"].as_str().unwrap().to_owned()).collect()
     };
-    for name in
-        ["Dayin", "Test", "Hello", "Time", "Echo", "Math", "File", "Webhook", "Backup", "Cleanup", "Monitor"]
-    {
+    for name in [
+        "Dayin", "Test", "Hello", "Time", "Echo", "Math", "File", "Database", "Email", "SMS", "Webhook",
+        "Backup", "Cleanup", "Monitor", "Report",
+    ] {
         assert!(names(&chinese).iter().any(|n| n == name), "{name}");
     }
     assert_eq!(names(&chinese), names(&english));

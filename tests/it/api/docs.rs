@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The paths of the contract that exist. A path that is added here must be in the document.
-const PATHS: [(&str, &str); 37] = [
+const PATHS: [(&str, &str); 38] = [
     ("POST", "/jobs/add"),
     ("POST", "/jobs/edit"),
     ("POST", "/jobs/del"),
@@ -36,6 +36,7 @@ const PATHS: [(&str, &str); 37] = [
     ("GET", "/jobs/scheduler"),
     ("POST", "/jobs/checkJob"),
     ("GET", "/jobs/functions"),
+    ("POST", "/jobs/functions/reload"),
     ("GET", "/jobs/dbinfo"),
     ("GET", "/jobs/ip-control/status"),
     ("POST", "/jobs/ip-control/whitelist/add"),

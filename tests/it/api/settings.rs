@@ -8,13 +8,13 @@ use std::fs;
 #[tokio::test]
 async fn the_settings_are_shown_without_secrets() {
     let app =
-        TestApp::with(&[("DATABASE_URL", "sqlite://data/secret.db"), ("JOBS_MAX_CONCURRENT", "7")]).await;
+        TestApp::with(&[("DATABASE_URL", "sqlite://data/hidden.db"), ("JOBS_MAX_CONCURRENT", "7")]).await;
     let settings = app.get("/jobs/config").await["data"].clone();
     assert_eq!(settings["jobs"]["max_concurrent"], 7);
     assert_eq!(settings["ip_control"]["enabled"], true);
     assert_eq!(settings["server"]["host"], "127.0.0.1");
     assert_eq!(settings["database"]["url"], "***");
-    assert!(!settings.to_string().contains("secret"), "{settings}");
+    assert!(!settings.to_string().contains("hidden"), "{settings}");
 }
 
 #[tokio::test]

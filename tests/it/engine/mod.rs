@@ -3,6 +3,7 @@
 mod bounds;
 mod clock;
 mod fires;
+mod functions;
 mod overlap;
 mod recovery;
 mod shutdown;

@@ -1,26 +1,30 @@
-//! `Backup`: packs a file or folder into a new .tar.gz in a target folder. Symlinks are stored as
-//! links, what is neither file, folder nor link is left out and counted. The archive is written
-//! under another name, read back whole, and only then given its own.
+//! `Backup`: packs a file or folder into a new .tar.zst in a target folder, or copies an SQLite
+//! database. Symlinks are stored as links, what is neither file, folder nor link is left out and
+//! counted. The archive is written under another name, read back whole, and only then given its own.
 
 mod pack;
+mod sqlite;
 
 use super::{Builtin, Call, Output, Param, Words, Work};
 use crate::domain::Text;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
 
 pub const BUILTIN: Builtin = Builtin {
     name: "Backup",
     description: Words {
-        zh: "把文件或目录打包为带时间的 .tar.gz，并校验",
-        en: "Packs a file or folder into a .tar.gz with the time in its name, and verifies it",
+        zh: "把文件、目录或 SQLite 数据库备份为带时间的压缩文件（zstd），并校验",
+        en: "Packs a file, a folder or an SQLite database (zstd), with the time in the name, and verifies it",
     },
     params: &[
         Param {
             name: "source",
             about: Words {
-                zh: "文件或目录的绝对路径", en: "the absolute path of a file or folder"
+                zh: "文件或目录的绝对路径；SQLite 文件用其备份接口复制；database 为本服务的数据库",
+                en: "the absolute path of a file or folder; an SQLite file is copied by its backup API; \
+                     database: the server's own",
             },
             required: true,
         },
@@ -40,7 +44,7 @@ pub const BUILTIN: Builtin = Builtin {
 fn backup(call: &Call) -> Result<Output, Text> {
     let texts = call.texts();
     let (source, target) = match texts.as_slice() {
-        [source, target] => (absolute(source.trim())?, absolute(target.trim())?),
+        [source, target] => (source.trim(), absolute(target.trim())?),
         _ => {
             return Err(Text::new(
                 "需要源路径和目标目录两个参数，例如 Backup /data,/backup；含逗号的路径请加双引号",
@@ -48,6 +52,7 @@ fn backup(call: &Call) -> Result<Output, Text> {
             ));
         }
     };
+    let source = if source == "database" { own(call)? } else { absolute(source)? };
     // Both without links, so that one can be told to lie in the other.
     let source = source.canonicalize().map_err(|e| words(&source, &e))?;
     fs::create_dir_all(&target).map_err(|e| words(&target, &e))?;
@@ -58,38 +63,152 @@ fn backup(call: &Call) -> Result<Output, Text> {
             "the source cannot be the whole disk or the target itself; choose another folder",
         ));
     };
-    let stamp = call.ctx.now.to_zone(call.ctx.zone).format("%Y%m%d-%H%M%S");
-    let name = name.to_string_lossy();
-    let draft = Draft(target.join(format!(".{name}-{}.part", call.ctx.exec_id)));
-    let packed =
-        pack::pack(&source, &target, &draft.0, &call.ctx.cancel).map_err(|(path, e)| words(&path, &e))?;
-    if pack::read_back(&draft.0, &call.ctx.cancel).map_err(|e| words(&draft.0, &e))? != packed.seal {
-        return Err(Text::new(
-            "备份读回后与写入的不一致，已丢弃；请检查目标磁盘后重试",
-            "the archive does not read back as it was written and was dropped; check the target's disk",
-        ));
-    }
-    let archive = free_name(&target, &format!("{name}-{stamp}"));
-    let bytes = fs::metadata(&draft.0).map_err(|e| words(&draft.0, &e))?.len();
-    fs::rename(&draft.0, &archive).map_err(|e| words(&archive, &e))?;
-    sync_folder(&target).map_err(|e| words(&target, &e))?;
-    let mut result = format!(
-        "{}: {} entries, {} bytes, packed {bytes} bytes",
-        archive.display(),
-        packed.seal.entries,
-        packed.seal.bytes
-    );
-    if packed.left_out > 0 {
-        result +=
-            &format!(", {} left out (the target folder, or neither file, folder nor link)", packed.left_out);
-    }
-    if packed.changed > 0 {
-        result += &format!(", {} changed while they were read", packed.changed);
-    }
+    let place = Place {
+        target: &target,
+        name: name.to_string_lossy().into_owned(),
+        stamp: call.ctx.now.to_zone(call.ctx.zone).format("%Y%m%d-%H%M%S").to_string(),
+        draft: format!("{}-{}", call.ctx.exec_id, call.ctx.attempt),
+    };
+    let stop = &call.ctx.cancel;
+    let result =
+        if sqlite::is_database(&source) { place.copy(&source, stop) } else { place.pack(&source, stop) }?;
     Ok(Output::same(result))
 }
 
-/// Removes what is left of an archive that was not finished; after the rename it finds nothing.
+fn own(call: &Call) -> Result<PathBuf, Text> {
+    let path = &call.settings.own_database;
+    if path.as_os_str().is_empty() {
+        return Err(Text::new(
+            "本服务的数据库不是文件，请用该数据库自己的备份工具",
+            "this server's database is no file; back it up with the tools of that database",
+        ));
+    }
+    Ok(path.clone())
+}
+
+/// Where a backup goes, and what it is called.
+struct Place<'a> {
+    target: &'a Path,
+    name: String,
+    stamp: String,
+    draft: String,
+}
+
+impl Place<'_> {
+    fn pack(&self, source: &Path, stop: &CancellationToken) -> Result<String, Text> {
+        let draft = self.draft("part");
+        let packed = pack::pack(source, self.target, &draft.0, stop).map_err(|(path, e)| words(&path, &e))?;
+        if pack::read_back(&draft.0, stop).map_err(|e| words(&draft.0, &e))? != packed.seal {
+            return Err(differs());
+        }
+        let (archive, bytes) = self.publish(&draft, &self.name, "tar.zst")?;
+        let mut result = format!(
+            "{}: {} entries, {} bytes, packed {bytes} bytes",
+            archive.display(),
+            packed.seal.entries,
+            packed.seal.bytes
+        );
+        let (left_out, changed) = (packed.left_out, packed.changed);
+        if left_out > 0 {
+            result += &format!(", {left_out} left out (the target folder, or neither file, folder nor link)");
+        }
+        if changed > 0 {
+            result += &format!(", {changed} changed while they were read");
+        }
+        Ok(result)
+    }
+
+    /// A database: copied and checked by SQLite, then compressed and read back.
+    fn copy(&self, source: &Path, stop: &CancellationToken) -> Result<String, Text> {
+        let (plain, draft) = (self.draft("db"), self.draft("part"));
+        sqlite::copy(source, &plain.0, stop).map_err(|e| {
+            let source = source.display();
+            Text::new(
+                format!("数据库 “{source}” 无法备份：{e}；请检查该文件和目标磁盘"),
+                format!(
+                    "the database \"{source}\" cannot be backed up: {e}; check the file and the target's disk"
+                ),
+            )
+        })?;
+        let sum = compress(&plain.0, &draft.0, stop).map_err(|e| words(&draft.0, &e))?;
+        let back = File::open(&draft.0).and_then(zstd::stream::read::Decoder::new);
+        let back = back.and_then(|packed| digest(packed, &mut io::sink(), stop));
+        if back.map_err(|e| words(&draft.0, &e))? != sum {
+            return Err(differs());
+        }
+        let stem = self.name.strip_suffix(".db").unwrap_or(&self.name);
+        let (archive, bytes) = self.publish(&draft, stem, "db.zst")?;
+        Ok(format!(
+            "{}: SQLite database, {} bytes, packed {bytes} bytes, integrity ok",
+            archive.display(),
+            sum.1
+        ))
+    }
+
+    fn draft(&self, kind: &str) -> Draft {
+        Draft(self.target.join(format!(".{}-{}.{kind}", self.name, self.draft)))
+    }
+
+    /// Gives the archive the first free name and never that of another: a link is made only where
+    /// nothing is, and where links cannot be made the name is taken by an empty file first.
+    fn publish(&self, draft: &Draft, stem: &str, kind: &str) -> Result<(PathBuf, u64), Text> {
+        let bytes = fs::metadata(&draft.0).map_err(|e| words(&draft.0, &e))?.len();
+        for n in 1.. {
+            // Two backups may fall into one second.
+            let more = if n > 1 { format!("-{n}") } else { String::new() };
+            let archive = self.target.join(format!("{stem}-{}{more}.{kind}", self.stamp));
+            let named = match fs::hard_link(&draft.0, &archive) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                    File::create_new(&archive).and_then(|_| fs::rename(&draft.0, &archive))
+                }
+                linked => linked,
+            };
+            match named {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => (),
+                named => {
+                    named.and_then(|()| sync_folder(self.target)).map_err(|e| words(&archive, &e))?;
+                    return Ok((archive, bytes));
+                }
+            }
+        }
+        unreachable!("the numbers do not end")
+    }
+}
+
+fn differs() -> Text {
+    Text::new(
+        "备份读回后与写入的不一致，已丢弃；请检查目标磁盘后重试",
+        "the archive does not read back as it was written and was dropped; check the target's disk",
+    )
+}
+
+/// Digest and size.
+type Sum = (Vec<u8>, u64);
+
+fn compress(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<Sum> {
+    let mut packed = pack::encoder(File::options().write(true).create_new(true).open(to)?)?;
+    let sum = digest(File::open(from)?, &mut packed, stop)?;
+    packed.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    Ok(sum)
+}
+
+fn digest(mut from: impl Read, to: &mut impl Write, stop: &CancellationToken) -> io::Result<Sum> {
+    let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+    let (mut buf, mut bytes) = (vec![0; 128 << 10], 0);
+    loop {
+        pack::stopped(stop)?;
+        match from.read(&mut buf)? {
+            0 => return Ok((hash.finish().as_ref().to_vec(), bytes)),
+            n => {
+                hash.update(&buf[..n]);
+                to.write_all(&buf[..n])?;
+                bytes += n as u64;
+            }
+        }
+    }
+}
+
+/// Removes what is left of an archive that was not finished; once it has its name, this takes away the other.
 struct Draft(PathBuf);
 
 impl Drop for Draft {
@@ -108,13 +227,6 @@ fn absolute(path: &str) -> Result<PathBuf, Text> {
         format!("“{shown}” 不是绝对路径，请写完整路径，例如 Backup /data,/backup"),
         format!("\"{shown}\" is no absolute path; write the whole path, as in Backup /data,/backup"),
     ))
-}
-
-/// Two backups may fall into one second.
-fn free_name(target: &Path, stem: &str) -> PathBuf {
-    let plain = target.join(format!("{stem}.tar.gz"));
-    let more = (2..).map(|n| target.join(format!("{stem}-{n}.tar.gz")));
-    std::iter::once(plain.clone()).chain(more).find(|path| !path.exists()).unwrap_or(plain)
 }
 
 #[cfg(unix)]
@@ -146,113 +258,5 @@ fn words(path: &Path, error: &io::Error) -> Text {
 }
 
 #[cfg(all(test, unix))]
-mod tests {
-    use super::super::testing::{call, call_in, context};
-    use super::*;
-    use std::io::Read;
-    use std::os::unix::fs::symlink;
-
-    fn go(source: &Path, target: &Path) -> Result<Output, Text> {
-        call(&BUILTIN, &format!("{},{}", source.display(), target.display()))
-    }
-
-    /// Every entry as "kind path content-or-link".
-    fn unpacked(archive: &Path) -> Vec<String> {
-        let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(File::open(archive).unwrap()));
-        let entries = tar.entries().unwrap();
-        entries
-            .map(|entry| {
-                let mut entry = entry.unwrap();
-                let mut text = String::new();
-                entry.read_to_string(&mut text).unwrap();
-                let link = entry.link_name().unwrap().map(|l| l.display().to_string()).unwrap_or_default();
-                format!("{:?} {} {text}{link}", entry.header().entry_type(), entry.path().unwrap().display())
-            })
-            .collect()
-    }
-
-    #[test]
-    fn packs_a_folder_with_links_but_not_itself() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().canonicalize().unwrap();
-        let data = root.join("data");
-        std::fs::create_dir_all(data.join("sub/empty")).unwrap();
-        std::fs::write(data.join("a"), "one").unwrap();
-        std::fs::write(data.join("sub/b"), "").unwrap();
-        symlink("../gone", data.join("link")).unwrap();
-        let long = "n".repeat(150);
-        std::fs::write(data.join(&long), "long").unwrap();
-        let target = data.join("backups");
-        for stem in ["data-20060103-060405", "data-20060103-060405-2"] {
-            let output = go(&data, &target).unwrap();
-            let archive = target.join(format!("{stem}.tar.gz"));
-            assert!(
-                output.result.starts_with(&format!("{}: 7 entries, 7 bytes, ", archive.display())),
-                "{output:?}"
-            );
-            assert!(output.result.contains("1 left out"));
-            assert_eq!(
-                unpacked(&archive),
-                [
-                    "Directory data/ ".to_owned(),
-                    "Regular data/a one".into(),
-                    "Symlink data/link ../gone".into(),
-                    format!("Regular data/{long} long"),
-                    "Directory data/sub/ ".into(),
-                    "Regular data/sub/b ".into(),
-                    "Directory data/sub/empty/ ".into(),
-                ]
-            );
-        }
-        assert_eq!(std::fs::read_dir(&target).unwrap().count(), 2, "no draft is left");
-    }
-
-    #[test]
-    fn packs_a_single_file() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("f"), "text").unwrap();
-        go(&dir.path().join("f"), &dir.path().join("out")).unwrap();
-        assert_eq!(unpacked(&dir.path().join("out/f-20060103-060405.tar.gz")), ["Regular f text"]);
-    }
-
-    #[test]
-    fn a_cancelled_run_leaves_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("f"), "text").unwrap();
-        let ctx = context();
-        ctx.cancel.cancel();
-        let raw = format!("{0}/f,{0}/out", dir.path().display());
-        call_in(&BUILTIN, &raw, &ctx).unwrap_err();
-        assert_eq!(std::fs::read_dir(dir.path().join("out")).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_bad_call_is_told_the_mend() {
-        let dir = tempfile::tempdir().unwrap();
-        let here = dir.path().display();
-        for (raw, part) in [
-            (String::new(), "needs a source and a target"),
-            ("relative,/x".into(), "write the whole path"),
-            (format!("{here}/none,{here}/out"), "does not exist"),
-            (format!("{here},{here}"), "choose another folder"),
-            (format!("/,{here}"), "whole disk"),
-        ] {
-            let en = call(&BUILTIN, &raw).unwrap_err().en;
-            assert!(en.contains(part), "{raw}: {en}");
-        }
-        assert!(!dir.path().join("out").exists());
-    }
-
-    #[test]
-    fn damage_is_seen() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("f"), "text").unwrap();
-        let (draft, stop) = (dir.path().join("draft"), context().cancel);
-        let packed = pack::pack(&dir.path().join("f"), Path::new("/none"), &draft, &stop).unwrap();
-        assert_eq!(pack::read_back(&draft, &stop).unwrap(), packed.seal);
-        let mut bytes = std::fs::read(&draft).unwrap();
-        bytes.truncate(bytes.len() - 4);
-        std::fs::write(&draft, bytes).unwrap();
-        assert!(pack::read_back(&draft, &stop).is_err());
-    }
-}
+#[path = "backup_test.rs"]
+mod tests;

@@ -66,11 +66,12 @@ fn file(call: &Call) -> Result<Output, Text> {
             format!("the path of a file is missing; write it as File {op},notes.txt"),
         ));
     }
-    let place = unix::Place { root, names, path };
+    let draft = format!(".timerjobs-{}-{}.part", call.ctx.exec_id, call.ctx.attempt);
+    let place = unix::Place { root, names, path, draft };
     match op.as_str() {
         "read" => place.read(),
-        "write" => place.write(text(call, &texts), false),
-        "append" => place.write(text(call, &texts), true),
+        "write" => place.write(&text(call, &texts)),
+        "append" => place.append(&text(call, &texts)),
         "delete" => place.delete(),
         "list" => place.list(),
         "exists" => place.exists(),
@@ -94,40 +95,21 @@ fn outside(path: &str, root: &std::path::Path) -> Text {
 /// text after the second comma, as it stands.
 #[cfg(unix)]
 fn text(call: &Call, texts: &[String]) -> String {
-    let rest = after_second_comma(call.raw);
+    let rest = call.after_comma(2);
     if call.is_json() || (rest.trim_start().starts_with('"') && texts.len() == 3) {
         return texts.get(2).cloned().unwrap_or_default();
     }
     rest.to_owned()
 }
 
-/// Commas in quotes or after a backslash do not count, as in the parser.
-#[cfg(unix)]
-fn after_second_comma(raw: &str) -> &str {
-    let (mut seen, mut quoted, mut escaped) = (0, false, false);
-    for (at, c) in raw.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => quoted = !quoted,
-            ',' if !quoted => {
-                seen += 1;
-                if seen == 2 {
-                    return &raw[at + 1..];
-                }
-            }
-            _ => (),
-        }
-    }
-    ""
-}
-
 #[cfg(unix)]
 mod unix {
     use super::super::beneath::{entries, folder, words};
     use super::{LIST_MAX, Output, READ_MAX, Text};
-    use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, ftruncate, openat, statat, unlinkat};
+    use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fchown, fstat, fsync};
+    use rustix::fs::{openat, renameat, statat, unlinkat};
     use rustix::io::Errno;
+    use rustix::process::{Gid, Uid};
     use std::ffi::OsString;
     use std::fs::File;
     use std::io::{self, Read, Write};
@@ -139,6 +121,8 @@ mod unix {
         pub root: &'a Path,
         pub names: Vec<OsString>,
         pub path: &'a str,
+        /// What a file is called until it is whole.
+        pub draft: String,
     }
 
     impl Place<'_> {
@@ -151,15 +135,49 @@ mod unix {
             Ok(Output { stdout, result: format!("read {read} of {} bytes", size.max(read as u64)) })
         }
 
-        pub fn write(&self, text: String, append: bool) -> Result<Output, Text> {
-            let how = if append { OFlags::APPEND } else { OFlags::empty() };
-            let mut file = self.open(OFlags::WRONLY | OFlags::CREATE | how, true)?;
-            if !append {
-                ftruncate(&file, 0).map_err(|e| words(self.path, e))?;
-            }
+        pub fn append(&self, text: &str) -> Result<Output, Text> {
+            let mut file = self.open(OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND, true)?;
             file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| self.io(&e))?;
-            let done = if append { "appended" } else { "wrote" };
-            Ok(Output::same(format!("{done} {} bytes", text.len())))
+            Ok(Output::same(format!("appended {} bytes", text.len())))
+        }
+
+        /// Writes beside the file and takes its place: readers find the old text or the new one, and a
+        /// full disk or a crash leaves the old.
+        pub fn write(&self, text: &str) -> Result<Output, Text> {
+            let (parent, name) = self.parent(true)?;
+            // Opened, so that what may not be written to, or is no file, is refused as before.
+            let old = match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => None,
+                _ => Some(self.checked(fstat(self.open(OFlags::WRONLY, false)?))?),
+            };
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let draft = self.draft.as_str();
+            let open = || openat(&parent, draft, flags, Mode::from_raw_mode(0o666));
+            let file = match open() {
+                // Left by a server that died; nobody else takes the name of this attempt.
+                Err(Errno::EXIST) => unlinkat(&parent, draft, AtFlags::empty()).and_then(|()| open()),
+                file => file,
+            };
+            let mut file = File::from(self.checked(file)?);
+            let written = (|| {
+                if let Some(old) = old {
+                    // Another owner can be kept by root only; the mode says who may read.
+                    let (uid, gid) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
+                    fchown(&file, Some(uid), Some(gid)).ok();
+                    fchmod(&file, Mode::from_raw_mode(old.st_mode & 0o7777))?;
+                }
+                file.write_all(text.as_bytes())?;
+                file.sync_all()?;
+                renameat(&parent, draft, &parent, name)?;
+                // The folder was opened for reading only; where that cannot be synced, the name may be lost.
+                fsync(&parent).ok();
+                Ok(())
+            })();
+            if written.is_err() {
+                unlinkat(&parent, draft, AtFlags::empty()).ok();
+            }
+            written.map_err(|e: io::Error| self.io(&e))?;
+            Ok(Output::same(format!("wrote {} bytes", text.len())))
         }
 
         pub fn delete(&self) -> Result<Output, Text> {

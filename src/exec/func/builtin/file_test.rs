@@ -153,3 +153,22 @@ fn a_bad_call_is_told_the_mend() {
         assert!(en.contains(part), "{raw}: {en}");
     }
 }
+
+#[test]
+fn a_write_takes_the_place_of_the_file_and_keeps_its_mode() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f");
+    std::fs::write(&file, "old and longer").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    // Whoever has the old text open keeps it whole.
+    let reader = std::fs::File::open(&file).unwrap();
+    go(dir.path(), "write,f,new").unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "old and longer");
+    assert_eq!(file.metadata().unwrap().mode() & 0o7777, 0o640);
+    // A draft that a dead server left is in nobody's way, and none is left behind.
+    std::fs::write(dir.path().join(".timerjobs-00000000000000ff-1.part"), "half").unwrap();
+    go(dir.path(), "write,f,newer").unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}

@@ -6,12 +6,16 @@ mod backup;
 #[cfg(unix)]
 mod beneath;
 mod cleanup;
+mod database;
 mod dayin;
 mod echo;
+mod email;
 mod file;
 mod hello;
 mod math;
 mod monitor;
+mod report;
+mod sms;
 mod test;
 mod time;
 mod webhook;
@@ -33,10 +37,14 @@ pub(super) static ALL: &[Builtin] = &[
     echo::BUILTIN,
     math::BUILTIN,
     file::BUILTIN,
+    database::BUILTIN,
+    email::BUILTIN,
+    sms::BUILTIN,
     webhook::BUILTIN,
     backup::BUILTIN,
     cleanup::BUILTIN,
     monitor::BUILTIN,
+    report::BUILTIN,
 ];
 
 /// One function: what people are told of it, and its work.
@@ -104,6 +112,49 @@ impl Call<'_> {
     pub fn is_json(&self) -> bool {
         self.raw.starts_with('[') && serde_json::from_str::<Vec<serde::de::IgnoredAny>>(self.raw).is_ok()
     }
+
+    /// All text after the n-th comma, as it was written. Commas in quotes or after a backslash do not
+    /// count, as in the parser.
+    pub fn after_comma(&self, n: usize) -> &str {
+        let (mut seen, mut quoted, mut escaped) = (0, false, false);
+        for (at, c) in self.raw.char_indices() {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '"' => quoted = !quoted,
+                ',' if !quoted => {
+                    seen += 1;
+                    if seen == n {
+                        return &self.raw[at + 1..];
+                    }
+                }
+                _ => (),
+            }
+        }
+        ""
+    }
+}
+
+/// A free text as it was written, or what is in the quotes that enclose it.
+fn unquoted(text: &str) -> String {
+    let trimmed = text.trim();
+    let inner = trimmed.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    match inner {
+        Some(inner) if !inner.contains(['"', '\\']) => inner.to_owned(),
+        _ => trimmed.to_owned(),
+    }
+}
+
+/// Sixteen random bytes in hexadecimal: what tells two messages of one run apart.
+fn random_name() -> Result<String, Text> {
+    let mut bytes = [0; 16];
+    let filled = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes);
+    filled.map(|()| bytes.iter().map(|byte| format!("{byte:02x}")).collect()).map_err(|_| {
+        Text::new(
+            "系统随机数不可用，请检查 /dev/urandom",
+            "the system gives no random numbers; check /dev/urandom",
+        )
+    })
 }
 
 /// What a function gives back.
@@ -127,6 +178,8 @@ pub(super) mod testing {
     use super::*;
     use crate::domain::UtcMs;
     use crate::domain::action::{Action, FuncAction, Mode, text};
+    use crate::domain::run::Report;
+    use crate::exec::func::{Functions, Tools, run};
 
     /// Job 7 in Shanghai, on the reference instant of Go's layouts plus 123 ms: 2006-01-02
     /// 22:04:05 UTC, the morning after in Shanghai.
@@ -154,6 +207,13 @@ pub(super) mod testing {
 
     pub fn call_in(builtin: &Builtin, raw: &str, ctx: &Context) -> Result<Output, Text> {
         call_with(builtin, raw, ctx, &Settings::default())
+    }
+
+    /// Runs the function as a job would, over the network where it needs to.
+    pub async fn run_with(builtin: &Builtin, raw: &str, ctx: &Context, settings: Settings) -> Report {
+        let (http, functions) = (Http::new(1 << 20).unwrap(), Functions::new(settings));
+        let tools = Tools { http: &http, keep: 1 << 16, functions: &functions };
+        run(&action(builtin, raw), ctx, &tools).await
     }
 
     pub fn action(builtin: &Builtin, raw: &str) -> FuncAction {

@@ -266,11 +266,11 @@ mod tests {
     use crate::domain::run::{Outcome, Report};
     use crate::exec::func::{Tools, run};
     use crate::exec::http::tests::{answer, serve};
-    use std::sync::Arc;
 
     async fn go(raw: &str) -> Report {
         let http = Http::new(1 << 20).unwrap();
-        let tools = Tools { http: &http, keep: 1 << 16, settings: &Arc::default() };
+        let functions = crate::exec::func::Functions::new(crate::exec::func::Settings::default());
+        let tools = Tools { http: &http, keep: 1 << 16, functions: &functions };
         run(&action(&BUILTIN, raw), &context(), &tools).await
     }
 

@@ -85,20 +85,14 @@ fn listed(call: &Call) -> Result<(String, String), Text> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{action, context};
+    use super::super::testing::{context, run_with};
     use super::*;
     use crate::domain::run::{Outcome, Report};
-    use crate::exec::func::{Tools, run};
-    use crate::exec::http::{
-        Http,
-        tests::{answer, serve},
-    };
-    use std::sync::Arc;
+
+    use crate::exec::http::tests::{answer, serve};
 
     async fn go(raw: &str) -> Report {
-        let http = Http::new(1 << 20).unwrap();
-        let tools = Tools { http: &http, keep: 1 << 16, settings: &Arc::default() };
-        run(&action(&BUILTIN, raw), &context(), &tools).await
+        run_with(&BUILTIN, raw, &context(), crate::exec::func::Settings::default()).await
     }
 
     #[tokio::test]

@@ -1,0 +1,49 @@
+//! Opens the store that the settings name.
+
+use crate::config::{Config, DatabaseUrl, ServerKind, ServerUrl};
+use crate::store::{self, Server, Store, TlsMode};
+use std::path::PathBuf;
+
+/// Opens it and brings its tables up to date.
+pub async fn open(config: &Config) -> anyhow::Result<Store> {
+    Ok(match &config.database.url {
+        DatabaseUrl::Sqlite(path) => Store::open(path).await?,
+        DatabaseUrl::Server(url) => Store::open_server(&server(config, url)).await?,
+    })
+}
+
+/// The SQLite file; empty for a server.
+pub(super) fn file(config: &Config) -> PathBuf {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+        DatabaseUrl::Server(_) => PathBuf::new(),
+    }
+}
+
+/// The server with how it is to be connected to.
+pub fn server(config: &Config, url: &ServerUrl) -> Server {
+    let database = &config.database;
+    Server {
+        kind: match url.kind {
+            ServerKind::MySql => store::ServerKind::MySql,
+            ServerKind::Postgres => store::ServerKind::Postgres,
+        },
+        host: url.host.clone(),
+        port: url.port,
+        user: url.user.clone(),
+        password: url.password.clone(),
+        database: url.database.clone(),
+        tls: match database.tls.as_str() {
+            "disable" => TlsMode::Disable,
+            "require" => TlsMode::Require,
+            "verify-ca" => TlsMode::VerifyCa,
+            "verify-full" => TlsMode::VerifyFull,
+            _ => TlsMode::Prefer,
+        },
+        ca_file: database.ca_file.clone(),
+        prefix: database.table_prefix.clone(),
+        pool: database.pool,
+        connect_timeout: database.connect_timeout,
+        timeout: database.timeout,
+    }
+}
