@@ -90,9 +90,13 @@ async fn what_cannot_be_done_is_said() {
 async fn the_database_tells_about_itself() {
     let app = TestApp::start().await;
     let info = app.get("/jobs/dbinfo").await;
-    assert_eq!((&info["db_type"], &info["table_prefix"]), (&json!("sqlite"), &json!("tj_")));
-    assert!(info["db_url"].as_str().unwrap().starts_with("sqlite:////"), "{info}");
-    assert!(info["version"].as_str().unwrap().starts_with("3."), "{info}");
-    assert_eq!(info["size_bytes"].as_u64().unwrap() % 4096, 0);
+    let (kind, url) = (info["db_type"].as_str().unwrap(), info["db_url"].as_str().unwrap());
+    assert!(!info["version"].as_str().unwrap().is_empty(), "{info}");
+    if kind == "sqlite" {
+        assert!(url.starts_with("sqlite:////") && info["table_prefix"] == "tj_", "{info}");
+        assert_eq!(info["size_bytes"].as_u64().unwrap() % 4096, 0);
+    } else {
+        assert!(url.starts_with(&format!("{kind}://")) && url.ends_with("/test"), "{info}");
+    }
     assert!(info["size_bytes"].as_u64().unwrap() > 0);
 }

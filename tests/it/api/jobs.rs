@@ -333,13 +333,9 @@ async fn check_job_takes_in_what_was_changed_behind_the_servers_back() {
     let app = TestApp::start().await;
     let kept = app.add(json!({"name": "kept"})).await;
     let gone = app.add(json!({"name": "gone"})).await;
-    let database = app.database();
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
-    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    let sql = "UPDATE tj_jobs SET cron_expr = '0 0 12 * * *' WHERE id = ?";
-    sqlx::query(sql).bind(kept).execute(&pool).await.unwrap();
-    sqlx::query("DELETE FROM tj_jobs WHERE id = ?").bind(gone).execute(&pool).await.unwrap();
-    pool.close().await;
+    let later = format!("UPDATE tj_jobs SET cron_expr = '0 0 12 * * *' WHERE id = {kept}");
+    let delete = format!("DELETE FROM tj_jobs WHERE id = {gone}");
+    app.database().run(&[&later, &delete]).await;
     let answer = app.post("/jobs/checkJob", json!({})).await;
     assert_eq!(answer["data"], json!({"added": 0, "removed": 1, "updated": 1}));
     assert_eq!(app.job(kept).await["next_run"], "2026-01-05T12:00:00.000Z");

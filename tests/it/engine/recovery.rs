@@ -4,16 +4,11 @@
 use super::column;
 use crate::support::{Stopped, TestApp};
 use serde_json::json;
-use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use timerjobs::Outcome;
 
 /// Runs that had ended are in flight again, as if the server had died before it wrote their ends.
 async fn died_in_flight(stopped: &Stopped) {
-    let options = SqliteConnectOptions::new().filename(stopped.database());
-    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::query("UPDATE tj_runs SET outcome = 'running', end_ms = NULL").execute(&mut db).await.unwrap();
-    db.close().await.unwrap();
+    stopped.database.run(&["UPDATE tj_runs SET outcome = 'running', end_ms = NULL"]).await;
 }
 
 async fn one_run(app: &mut TestApp, fields: serde_json::Value) -> i64 {
@@ -85,14 +80,8 @@ async fn three_crashes_in_a_row_pause_the_job() {
     for crash in 1..=3 {
         let stopped = app.shut_down().await;
         // The streak is what a server that died every time has left.
-        let options = SqliteConnectOptions::new().filename(stopped.database());
-        let mut db = SqliteConnection::connect_with(&options).await.unwrap();
-        sqlx::query("UPDATE tj_job_state SET crash_streak = ?")
-            .bind(crash - 1)
-            .execute(&mut db)
-            .await
-            .unwrap();
-        db.close().await.unwrap();
+        let streak = format!("UPDATE tj_job_state SET crash_streak = {}", crash - 1);
+        stopped.database.run(&[&streak]).await;
         died_in_flight(&stopped).await;
         app = stopped.start_again().await;
         let wanted = if crash < 3 { "success" } else { "lost" };
@@ -113,12 +102,10 @@ async fn a_run_that_ends_forgets_the_crashes_before_it() {
     let id = one_run(&mut app, json!({})).await;
     for _ in 0..4 {
         let stopped = app.shut_down().await;
-        let options = SqliteConnectOptions::new().filename(stopped.database());
-        let mut db = SqliteConnection::connect_with(&options).await.unwrap();
-        let sql =
-            "UPDATE tj_runs SET outcome = 'running', end_ms = NULL WHERE id = (SELECT max(id) FROM tj_runs)";
-        sqlx::query(sql).execute(&mut db).await.unwrap();
-        db.close().await.unwrap();
+        // MySQL does not read the table that it updates, unless it is read first.
+        let newest = "(SELECT newest FROM (SELECT max(id) AS newest FROM tj_runs) AS n)";
+        let sql = format!("UPDATE tj_runs SET outcome = 'running', end_ms = NULL WHERE id = {newest}");
+        stopped.database.run(&[&sql]).await;
         app = stopped.start_again().await;
         app.settled().await;
         app.advance(60);
@@ -135,10 +122,7 @@ async fn a_fire_decided_before_the_crash_is_not_decided_again() {
     let id = one_run(&mut app, json!({})).await;
     let stopped = app.shut_down().await;
     // Even without its record: the job itself remembers its last decided instant.
-    let options = SqliteConnectOptions::new().filename(stopped.database());
-    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::query("DELETE FROM tj_runs").execute(&mut db).await.unwrap();
-    db.close().await.unwrap();
+    stopped.database.run(&["DELETE FROM tj_runs"]).await;
     let app = stopped.start_again().await;
     app.settled().await;
     assert!(app.runs(id).await.is_empty());

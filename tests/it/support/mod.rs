@@ -1,7 +1,10 @@
 //! A whole server in the test's process: its own folder, its own port, a clock that stands still
 //! until the test moves it. Tests wait for events, never for time.
 
+pub mod database;
 pub mod program;
+
+use database::Database;
 
 use serde_json::{Value, json};
 use std::fs::File;
@@ -31,6 +34,7 @@ pub struct TestApp {
     served: JoinHandle<anyhow::Result<()>>,
     folder: Arc<tempfile::TempDir>,
     settings: Vec<(String, String)>,
+    database: Database,
 }
 
 impl TestApp {
@@ -42,22 +46,24 @@ impl TestApp {
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::build(folder, Settable::new(START), settings).await
+        let database = Database::new(folder.path());
+        Self::build(folder, Settable::new(START), settings, database).await
     }
 
     async fn build(
         folder: Arc<tempfile::TempDir>,
         clock: Arc<Settable>,
         settings: Vec<(String, String)>,
+        database: Database,
     ) -> Self {
         // A failing test shows what the server said.
         let _ = tracing_subscriber::fmt().with_env_filter("info").with_test_writer().try_init();
         let (stop, stopped) = watch::channel(Stop::No);
-        let app = App::build(parts(folder.path(), &settings, &clock, stopped)).await.unwrap();
+        let app = App::build(parts(folder.path(), &settings, &database, &clock, stopped)).await.unwrap();
         let events = app.events();
         let url = format!("http://127.0.0.1:{}", app.port());
         let served = tokio::spawn(app.serve());
-        Self { clock, url, http: client(), events, stop, served, folder, settings }
+        Self { clock, url, http: client(), events, stop, served, folder, settings, database }
     }
 
     pub fn folder(&self) -> &Path {
@@ -162,7 +168,7 @@ impl TestApp {
     /// Tries to start another server on the same folder; gives back why that failed.
     pub async fn second(&self) -> Result<(), String> {
         let (_stop, stopped) = watch::channel(Stop::No);
-        App::build(parts(self.folder(), &self.settings, &self.clock, stopped))
+        App::build(parts(self.folder(), &self.settings, &self.database, &self.clock, stopped))
             .await
             .map(drop)
             .map_err(|e| format!("{e:#}"))
@@ -174,9 +180,9 @@ impl TestApp {
 
     /// Waits for the end of a server that was told to stop.
     pub async fn served(self) -> Stopped {
-        let Self { served, clock, folder, settings, .. } = self;
+        let Self { served, clock, folder, settings, database, .. } = self;
         tokio::time::timeout(PATIENCE, served).await.expect("the server ends").unwrap().unwrap();
-        Stopped { clock, folder, settings }
+        Stopped { clock, folder, settings, database }
     }
 
     pub async fn shut_down(self) -> Stopped {
@@ -184,8 +190,8 @@ impl TestApp {
         self.served().await
     }
 
-    pub fn database(&self) -> PathBuf {
-        self.folder().join("data/timerjobs.db")
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 }
 
@@ -194,25 +200,26 @@ pub struct Stopped {
     pub clock: Arc<Settable>,
     pub folder: Arc<tempfile::TempDir>,
     pub settings: Vec<(String, String)>,
+    pub database: Database,
 }
 
 impl Stopped {
     pub async fn start_again(self) -> TestApp {
-        TestApp::build(self.folder, self.clock, self.settings).await
-    }
-
-    pub fn database(&self) -> PathBuf {
-        self.folder.path().join("data/timerjobs.db")
+        TestApp::build(self.folder, self.clock, self.settings, self.database).await
     }
 }
 
 fn parts(
     folder: &Path,
     settings: &[(String, String)],
+    database: &Database,
     clock: &Arc<Settable>,
     stop: watch::Receiver<Stop>,
 ) -> Parts {
-    let source = source(folder.to_owned(), settings.to_vec());
+    let own = settings.iter().any(|(name, _)| name == "DATABASE_URL");
+    let chosen = if own { Vec::new() } else { database.settings() };
+    let settings = [settings.to_vec(), chosen].concat();
+    let source = source(folder.to_owned(), settings);
     let clock = Clock::Settable(clock.clone());
     Parts { config: source().unwrap(), source, clock, stop, log: Control::detached() }
 }

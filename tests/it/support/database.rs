@@ -1,0 +1,136 @@
+//! The database of a test's server: `TEST_STORE` says which kind (`sqlite`, `mysql`, `postgres`). The
+//! same tests pass on each. On a server each test has tables with a prefix of its own.
+
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Where the tables are; on a server they go when this is dropped.
+pub struct Database {
+    url: String,
+    /// Empty for SQLite.
+    prefix: String,
+}
+
+/// A connection beside the server's own.
+pub enum Stranger {
+    Sqlite(sqlx::SqliteConnection),
+    MySql(sqlx::MySqlConnection),
+    Postgres(sqlx::PgConnection),
+}
+
+impl Database {
+    pub fn new(folder: &Path) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let url = match std::env::var("TEST_STORE").as_deref() {
+            Ok("mysql") => "mysql://root@127.0.0.1:3306/test",
+            Ok("postgres") => "postgres://postgres@127.0.0.1:5432/test",
+            Ok("sqlite") | Err(_) => {
+                let path = folder.join("data/timerjobs.db");
+                return Self { url: format!("sqlite:///{}", path.display()), prefix: String::new() };
+            }
+            Ok(other) => panic!("TEST_STORE={other}: use sqlite, mysql or postgres"),
+        };
+        let prefix = format!("i{}_{}_", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { url: url.to_owned(), prefix }
+    }
+
+    /// The settings that lead a server here.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        if self.prefix.is_empty() {
+            return Vec::new();
+        }
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        // A statement that waits for a lock is a database that is away.
+        let timeout = pair("DATABASE_TIMEOUT", "1");
+        vec![pair("DATABASE_URL", &self.url), pair("DATABASE_TABLE_PREFIX", &self.prefix), timeout]
+    }
+
+    /// The file of an SQLite database.
+    pub fn file(&self) -> PathBuf {
+        PathBuf::from(self.url.strip_prefix("sqlite:///").expect("the test is for SQLite"))
+    }
+
+    pub async fn connect(&self) -> Stranger {
+        if self.url.starts_with("mysql") {
+            return Stranger::MySql(sqlx::MySqlConnection::connect(&self.url).await.unwrap());
+        }
+        if self.url.starts_with("postgres") {
+            return Stranger::Postgres(sqlx::PgConnection::connect(&self.url).await.unwrap());
+        }
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file());
+        Stranger::Sqlite(sqlx::SqliteConnection::connect_with(&options).await.unwrap())
+    }
+
+    /// Runs statements behind the server's back.
+    pub async fn run(&self, statements: &[&str]) {
+        let mut stranger = self.connect().await;
+        for text in statements {
+            stranger.run(&self.named(text)).await;
+        }
+    }
+
+    /// Holds what the server needs for every write, until it is dropped.
+    pub async fn block(&self) -> Stranger {
+        let mut stranger = self.connect().await;
+        match &stranger {
+            Stranger::Sqlite(_) => stranger.run("BEGIN IMMEDIATE").await,
+            Stranger::MySql(_) => stranger.run(&self.named("LOCK TABLES tj_system WRITE")).await,
+            Stranger::Postgres(_) => {
+                stranger.run("BEGIN").await;
+                stranger.run(&self.named("LOCK TABLE tj_system IN ACCESS EXCLUSIVE MODE")).await;
+            }
+        }
+        stranger
+    }
+
+    fn named(&self, text: &str) -> String {
+        if self.prefix.is_empty() { text.to_owned() } else { text.replace("tj_", &self.prefix) }
+    }
+}
+
+impl Stranger {
+    async fn run(&mut self, text: &str) {
+        let text = AssertSqlSafe(text.to_owned());
+        match self {
+            Self::Sqlite(db) => db.execute(text).await.map(drop),
+            Self::MySql(db) => db.execute(text).await.map(drop),
+            Self::Postgres(db) => db.execute(text).await.map(drop),
+        }
+        .unwrap();
+    }
+
+    pub async fn close(self) {
+        match self {
+            Self::Sqlite(db) => db.close().await,
+            Self::MySql(db) => db.close().await,
+            Self::Postgres(db) => db.close().await,
+        }
+        .unwrap();
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if self.prefix.is_empty() {
+            return;
+        }
+        let own = Self { url: std::mem::take(&mut self.url), prefix: String::new() };
+        let prefix = std::mem::take(&mut self.prefix);
+        let cleaned = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut stranger = own.connect().await;
+                // The server may still be in the middle of something: its tables then stay behind.
+                match stranger {
+                    Stranger::Postgres(_) => stranger.run("SET lock_timeout = '1s'").await,
+                    _ => stranger.run("SET SESSION lock_wait_timeout = 1").await,
+                }
+                for table in ["system", "jobs", "job_state", "runs", "settings", "migrations"] {
+                    stranger.run(&format!("DROP TABLE IF EXISTS {prefix}{table}")).await;
+                }
+            });
+        });
+        cleaned.join().ok();
+    }
+}
