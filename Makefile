@@ -21,7 +21,7 @@ COVERED := --ignore-filename-regex '(_test|tests)\.rs$$|/tests/'
 .PHONY: help env-check install install-dev install-bin build quick clean \
 	start start-bg start-daemon stop stop-all restart reload status dev \
 	fmt format lint type-check quality check \
-	test test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
+	services test test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
 	security-scan init-db migrate migrate-create backup-db \
 	docker release install-service uninstall-service
 
@@ -113,8 +113,11 @@ security-scan: ## Licences, sources and bans of every crate; known holes when th
 
 ## Tests
 
-test: ## Run every test
-	$(CARGO) $(TEST) --locked
+test: ## Run every test, on SQLite and on the database servers that answer
+	@scripts/test.sh "$(CARGO)" "$(TEST)"
+
+services: ## Start (and install) the database servers that the tests use
+	@scripts/services.sh
 
 test-all: test ## The same as test
 
