@@ -21,7 +21,7 @@ COVERED := --ignore-filename-regex '(_test|tests)\.rs$$|/tests/'
 .PHONY: help env-check install install-dev install-bin build quick clean \
 	start start-bg start-daemon stop stop-all restart reload status dev \
 	fmt format lint type-check quality check \
-	test test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
+	services test test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
 	security-scan init-db migrate migrate-create backup-db \
 	docker release install-service uninstall-service
 
@@ -112,6 +112,9 @@ security-scan: ## Licences, sources and bans of every crate; known holes when th
 	@scripts/security-scan.sh "$(CARGO)"
 
 ## Tests
+
+services: ## Start (and install) the database servers that tests of the function Database use
+	@scripts/services.sh
 
 test: ## Run every test
 	$(CARGO) $(TEST) --locked
