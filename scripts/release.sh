@@ -9,7 +9,7 @@ stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 mkdir -p "$stage/$name" dist
 install -m 0755 "$binary" "$stage/$name/timerjobs"
-cp -r README*.md CHANGELOG.md LICENSE deploy "$stage/$name"
+cp -r README*.md CHANGELOG.md LICENSE docs deploy "$stage/$name"
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct 2>/dev/null || echo 0)" \
     -C "$stage" -cf - "$name" | gzip -9n > "dist/$name.tar.gz"
 (cd dist && sha256sum "$name.tar.gz" > "$name.tar.gz.sha256")

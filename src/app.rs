@@ -201,8 +201,9 @@ impl Reloader {
             let accepted = done.is_ok();
             drop(reply.send(done));
             if accepted {
-                // What of them failed is in the log.
-                self.functions.reload().await;
+                // What of them failed is in the log. A file that hangs does not hold up the next reload.
+                let functions = self.functions.clone();
+                tokio::spawn(async move { functions.reload().await });
             }
         }
     }
@@ -287,4 +288,21 @@ pub fn lock_data_dir(folder: &Path) -> anyhow::Result<File> {
             ),
             Err(TryLockError::Error(e)) => bail!("{}: the data folder cannot be locked ({e})", shown(folder)),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::SETTINGS;
+    use crate::exec::command::secrets;
+    use std::ffi::OsString;
+
+    #[test]
+    fn no_secret_of_the_settings_reaches_a_job() {
+        let secret: Vec<OsString> =
+            SETTINGS.iter().filter(|s| s.secret).flat_map(|s| s.env).map(OsString::from).collect();
+        assert!(!secret.is_empty());
+        assert_eq!(secrets(secret.clone().into_iter()).collect::<Vec<_>>(), secret);
+        let kept = ["TZ", "HOST", "PORT", "PYTHON", "PATH", "HOME"].map(OsString::from);
+        assert_eq!(secrets(kept.into_iter()).count(), 0);
+    }
 }

@@ -198,7 +198,8 @@ def perform(sources, order):
             value = wait_for(value)
         return {"kind": "value", "value": cut(render(value), order["limit"])}
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        # As a process's exit code would be.
+        code = int(error.code) & 0xFF if isinstance(error.code, int) else int(error.code is not None)
         said = "" if error.code is None else cut(str(error.code), TEXT_MAX)
         return {"kind": "exit", "error": said, "code": code}
     except BaseException as error:
@@ -238,6 +239,8 @@ def flush(*streams):
 
 def serve(sources):
     home = os.getcwd()
+    env, mask = dict(os.environ), os.umask(0o22)
+    os.umask(mask)
     while True:
         order = json.loads(read_frame())
         os.environ.update(order["env"])
@@ -256,6 +259,9 @@ def serve(sources):
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
+        os.umask(mask)
+        os.environ.clear()
+        os.environ.update(env)
         try:
             os.chdir(home)
         except OSError:

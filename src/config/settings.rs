@@ -118,7 +118,7 @@ pub const SETTINGS: &[Setting] = &[
         "log.file",
         &["LOG_FILE"],
         "",
-        "JSON log of today; a day that is over goes into its name. Empty: log/timerjobs.log in the runtime folder.",
+        "JSON log of today; earlier days lie beside it, the date in their names. Empty: log/timerjobs.log in the runtime folder.",
     ),
     setting("log.days", &["LOG_DAYS"], "30", "Days of which the log is kept."),
     setting("ip_control.enabled", &["IP_CONTROL_ENABLED"], "true", "Whether the address lists are applied.")

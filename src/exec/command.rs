@@ -115,12 +115,14 @@ fn command(action: &CommandAction, ctx: &Context) -> Command {
 }
 
 /// The variables of the server's own that a job has no business with.
-pub(super) fn secrets(names: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+pub(crate) fn secrets(names: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
     names.filter(|name| {
         let name = name.to_string_lossy().to_ascii_uppercase();
         let ours = name.starts_with("TJ_") || name.starts_with("TIMERJOBS_");
         let secret = ["PASSWORD", "SECRET", "TOKEN"].iter().any(|end| name.ends_with(end));
-        name.starts_with("DATABASE_") || (ours && secret)
+        // The settings of the functions too; a test compares this with the list of settings.
+        ["DATABASE_", "SMTP_", "SMS_", "FUNC_DATABASES"].iter().any(|start| name.starts_with(start))
+            || (ours && secret)
     })
 }
 

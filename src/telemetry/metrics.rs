@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -57,7 +57,14 @@ pub struct Metrics {
     jobs: Family<OfState, Gauge>,
     resident: Gauge,
     uptime: Gauge,
-    labels: Mutex<HashMap<JobId, OfJob>>,
+    labels: Mutex<Labels>,
+}
+
+#[derive(Debug, Default)]
+struct Labels {
+    of: HashMap<JobId, OfJob>,
+    /// Jobs that are gone, the newest last: a run that was cancelled with its job ends after it.
+    gone: VecDeque<JobId>,
 }
 
 /// What is asked for at the moment of reading.
@@ -151,7 +158,12 @@ impl Metrics {
             Event::RunStarted { delay: Some(delay), .. } => self.delay.observe(delay.as_secs_f64()),
             Event::RunStarted { .. } | Event::JobChanged { .. } => {}
             Event::JobDeleted { job } => {
-                if let Some(labels) = self.labels().remove(job) {
+                let mut labels = self.labels();
+                if labels.gone.len() == JOBS_MAX {
+                    labels.gone.pop_front();
+                }
+                labels.gone.push_back(*job);
+                if let Some(labels) = labels.of.remove(job) {
                     self.forget(&labels);
                 }
             }
@@ -178,18 +190,18 @@ impl Metrics {
     fn label(&self, job: &Job) -> OfJob {
         let mode = job.spec.action.mode().as_str();
         let mut labels = self.labels();
-        let known = labels.get(&job.id);
+        let known = labels.of.get(&job.id);
         if let Some(known) = known.filter(|l| l.job_name == job.spec.name && l.mode == mode) {
             return known.clone();
         }
         if let Some(old) = known.cloned() {
             self.forget(&old);
-        } else if labels.len() >= JOBS_MAX {
+        } else if labels.of.len() >= JOBS_MAX || labels.gone.contains(&job.id) {
             return OfJob { job_id: String::new(), job_name: String::new(), mode: mode.to_owned() };
         }
         let new =
             OfJob { job_id: job.id.to_string(), job_name: job.spec.name.clone(), mode: mode.to_owned() };
-        labels.insert(job.id, new.clone());
+        labels.of.insert(job.id, new.clone());
         new
     }
 
@@ -199,7 +211,7 @@ impl Metrics {
         self.duration.remove(labels);
     }
 
-    fn labels(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, OfJob>> {
+    fn labels(&self) -> std::sync::MutexGuard<'_, Labels> {
         self.labels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

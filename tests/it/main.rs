@@ -7,5 +7,6 @@ mod deploy;
 mod engine;
 mod functions;
 mod process;
+mod readme;
 mod support;
 mod tidy;

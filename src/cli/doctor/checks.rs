@@ -35,16 +35,16 @@ pub async fn all(config: &Config) -> Vec<Finding> {
     findings.push(whitelist(config));
     findings.push(zone(config));
     findings.extend(descriptors(config.jobs.max_concurrent as u64));
-    findings.extend(machine());
+    findings.extend(machine(&config.functions.python));
     findings
 }
 
 /// What does not depend on the settings.
-pub fn machine() -> Vec<Finding> {
+pub fn machine(python_program: &str) -> Vec<Finding> {
     let mut findings = vec![clock(Clock::System.now())];
     findings.extend(clock_service());
     findings.extend(shell());
-    findings.push(python());
+    findings.push(python(python_program));
     findings.extend(user());
     findings
 }
@@ -214,10 +214,14 @@ fn shell() -> Option<Finding> {
     None
 }
 
-fn python() -> Finding {
-    match said("python3", &["--version"]) {
-        Some(version) => Finding::ok("python3", version),
-        None => Finding::warn("python3", "is not there", "install it if user functions are wanted"),
+fn python(program: &str) -> Finding {
+    match said(program, &["--version"]) {
+        Some(version) => Finding::ok("python", format!("{program}, {version}")),
+        None => Finding::warn(
+            "python",
+            format!("{program} is not there"),
+            "install it if user functions are wanted",
+        ),
     }
 }
 

@@ -59,7 +59,7 @@ pub fn run(flags: &Flags, json: bool) -> anyhow::Result<ExitCode> {
         Err(e) => {
             let mend = "mend what is named; `timerjobs start --help` lists every setting";
             findings.extend(e.0.iter().map(|line| Finding::fail("settings", line, mend)));
-            findings.extend(checks::machine());
+            findings.extend(checks::machine("python3"));
         }
     }
     let failed = findings.iter().any(|finding| matches!(finding.verdict, Verdict::Fail(_)));

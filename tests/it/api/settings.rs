@@ -108,6 +108,19 @@ async fn metrics_count_runs_by_job_and_mode() {
 }
 
 #[tokio::test]
+async fn a_run_that_ends_after_its_job_leaves_no_series() {
+    let mut app = TestApp::with(&[("JOBS_KILL_GRACE", "0")]).await;
+    let id = app.add(json!({"name": "doomed", "mode": "command", "command": "exec sleep 60"})).await;
+    app.post("/jobs/run", json!({"id": id})).await;
+    app.started(id).await;
+    app.post("/jobs/del", json!({"id": id})).await;
+    app.ended(id, 1).await;
+    let metrics = async || get(&app, "/metrics").send().await.unwrap().text().await.unwrap();
+    app.until(async |_| metrics().await.contains("jobs_outcome_total{outcome=\"cancelled\"} 1")).await;
+    assert!(!metrics().await.contains("doomed"));
+}
+
+#[tokio::test]
 async fn metrics_tell_how_late_fires_start() {
     let mut app = TestApp::start().await;
     let id = app.add(json!({})).await;

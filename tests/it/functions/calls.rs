@@ -117,6 +117,25 @@ async fn a_failure_says_what_where_and_what_to_do() {
     }
 }
 
+#[tokio::test]
+async fn what_a_call_does_to_its_surroundings_ends_with_it() {
+    let code = "import os, sys\n\
+        def stain():\n    os.environ['STAIN'] = 'x'; os.umask(0o777); os.chdir('/')\n\
+        def look():\n    mask = os.umask(0o77); return [os.environ.get('STAIN'), mask == 0o777, os.getcwd() == '/']\n\
+        def leave(code):\n    sys.exit(code)\n";
+    let (mut app, _folder) = start(&[("my.py", code)], &[("PYTHON_WORKERS", "1")]).await;
+    assert_eq!(call(&mut app, "stain").await["outcome"], "success");
+    assert_eq!(call(&mut app, "look").await["result"], "[null, false, false]");
+    for (command, code) in [("leave [true]", 1), ("leave [1099511627779]", 3), ("leave [-1]", 255)] {
+        let record = call(&mut app, command).await;
+        assert_eq!(
+            (&record["exit_code"], error(&record).contains("sys.exit")),
+            (&json!(code), true),
+            "{record}"
+        );
+    }
+}
+
 /// Starts a call that writes to a file, and gives back its job and what it wrote.
 async fn begun(app: &TestApp, folder: &Path, name: &str) -> (i64, String) {
     let file = folder.join(name).with_extension("said");

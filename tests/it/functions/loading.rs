@@ -54,6 +54,35 @@ async fn a_reload_takes_what_is_good_and_says_what_is_not() {
 }
 
 #[tokio::test]
+async fn a_file_that_hangs_does_not_hold_up_the_others() {
+    let files = [("a.py", "def one(): return 1\n"), ("b.py", "while True: pass\n")];
+    let (mut app, _folder) = start(&files, &[("PYTHON_IMPORT_SECONDS", "600")]).await;
+    let id = app.add(json!({"command": "【name】one\n【timeout】60", "cron_expr": "0 0 1 1 *"})).await;
+    app.post("/jobs/run", json!({"id": id})).await;
+    app.ended(id, 1).await;
+    assert_eq!(newest(&app, id).await["result"], "1");
+    // Nor the next reload of the settings.
+    for _ in 0..2 {
+        assert_eq!(app.post("/jobs/reload-config", json!({})).await["code"], 200);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_read_keeps_its_functions() {
+    let (mut app, folder) = start(&[("a.py", "def one(): return 1\n")], &[]).await;
+    assert_eq!(call(&mut app, "one").await["result"], "1");
+    let aside = folder.path().with_extension("aside");
+    fs::rename(folder.path(), &aside).unwrap();
+    fs::write(folder.path(), "no folder").unwrap();
+    let done = reload(&app).await;
+    assert_eq!((&done["loaded"], &done["removed"]), (&json!([]), &json!([])));
+    assert!(done["failed"][0]["error"].as_str().unwrap().contains("目录无法读取"), "{done}");
+    assert_eq!(call(&mut app, "one").await["result"], "1");
+    fs::remove_file(folder.path()).unwrap();
+    fs::rename(&aside, folder.path()).unwrap();
+}
+
+#[tokio::test]
 async fn a_changed_file_is_loaded_by_itself() {
     let (mut app, folder) = start(&[("a.py", "def one(): return 1\n")], &[("FUNC_WATCH", "true")]).await;
     assert_eq!(call(&mut app, "one").await["result"], "1");

@@ -176,21 +176,14 @@ fn inode(_: &std::fs::Metadata) -> u64 {
     0
 }
 
-/// Reads the folder. Blocking. What is too large is a failure of that file.
-pub fn read(folder: &Path) -> Folder {
-    let mut found = Folder::default();
-    found.fingerprint = match look(folder) {
-        Ok(fingerprint) => fingerprint,
-        Err(e) => {
-            let path = folder.display().to_string();
-            found.failures.push(Failure::new(
-                path,
-                None,
-                Text::new(format!("目录无法读取：{e}"), e.to_string()),
-            ));
-            return found;
-        }
-    };
+/// Reads the folder. Blocking. What is too large is a failure of that file; a folder that cannot be
+/// looked at says nothing of its files.
+pub fn read(folder: &Path) -> Result<Folder, Failure> {
+    let fingerprint = look(folder).map_err(|e| {
+        let error = Text::new(format!("目录无法读取：{e}"), format!("the folder cannot be read: {e}"));
+        Failure::new(folder.display().to_string(), None, error)
+    })?;
+    let mut found = Folder { fingerprint, ..Folder::default() };
     let mut left = ALL_MAX;
     for (file, _, size, _) in found.fingerprint.clone() {
         let path = folder.join(&file);
@@ -218,7 +211,7 @@ pub fn read(folder: &Path) -> Folder {
             Err(e) => found.failures.push(unreadable(&file, &e)),
         }
     }
-    found
+    Ok(found)
 }
 
 fn unreadable(file: &str, e: &std::io::Error) -> Failure {

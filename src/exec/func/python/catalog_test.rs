@@ -73,7 +73,7 @@ fn the_folder_is_read_within_bounds() {
     write("large.py", &"#".repeat(2 << 20));
     write(REQUIREMENTS, "left-pad\n");
     std::fs::create_dir(folder.path().join("folder.py")).unwrap();
-    let found = read(folder.path());
+    let found = read(folder.path()).unwrap();
     assert_eq!(found.present, ["a.py", "b.py", "large.py"]);
     assert_eq!(found.sources.iter().map(|s| s.file.as_str()).collect::<Vec<_>>(), ["a.py", "b.py"]);
     assert_eq!(found.requirements.as_deref(), Some("left-pad\n"));
@@ -85,6 +85,13 @@ fn the_folder_is_read_within_bounds() {
 
 #[test]
 fn no_folder_is_an_empty_one() {
-    let found = read(Path::new("/nonexistent/timerjobs"));
+    let found = read(Path::new("/nonexistent/timerjobs")).unwrap();
     assert!(found.fingerprint.is_empty() && found.failures.is_empty() && found.sources.is_empty());
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_says_nothing_of_its_files() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let failure = read(file.path()).unwrap_err();
+    assert!(failure.error.en.contains("cannot be read"), "{}", failure.error);
 }

@@ -2,6 +2,7 @@
 //! none. Also runs a tool to its end under a time limit; it keeps nothing.
 
 use crate::domain::Text;
+use crate::exec::command::secrets;
 use crate::exec::output::Capture;
 use crate::exec::process::Tree;
 use std::path::PathBuf;
@@ -52,6 +53,10 @@ pub async fn probe(program: &str) -> Result<Interpreter, Text> {
 /// Runs a program to its end; gives back what it said, or why it failed with the last of what it said.
 pub async fn run_tool(mut command: Command, limit: Duration) -> Result<String, Text> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    // An install runs what packages bring along.
+    for name in secrets(std::env::vars_os().map(|(name, _)| name)) {
+        command.env_remove(name);
+    }
     #[cfg(unix)]
     command.process_group(0);
     let mut child = command.spawn().map_err(|e| match e.kind() {

@@ -131,7 +131,11 @@ impl Python {
     pub async fn reload(&self, why: Why) -> Reloaded {
         let mut seen = self.seen.lock().await;
         let dir = self.settings.dir.clone();
-        let folder = tokio::task::spawn_blocking(move || catalog::read(&dir)).await.unwrap_or_default();
+        let folder = match tokio::task::spawn_blocking(move || catalog::read(&dir)).await {
+            Ok(Ok(folder)) => folder,
+            Ok(Err(failure)) => return self.unchanged(failure),
+            Err(e) => return self.unchanged(Failure::new("", None, Text::new(e.to_string(), e.to_string()))),
+        };
         let before = self.pool.current();
         let mut failed = folder.failures;
         let mut loaded = Vec::new();
@@ -143,9 +147,15 @@ impl Python {
                     let retry = why == Why::Asked;
                     let (chosen, failure) =
                         self.environments.choose(&base, &self.settings.dir, requirements, retry);
-                    let (good, bad) = scan::scan(&chosen, &folder.sources, &self.settings).await;
-                    loaded = good;
                     python = chosen;
+                    // A file that hangs does not hold up the others.
+                    let so_far = |good| {
+                        self.pool.install(before.next(python.clone(), &folder.present, good).0);
+                        // Calls of what is there now need not wait any longer.
+                        self.is_loaded.send_modify(|_| ());
+                    };
+                    let (good, bad) = scan::scan(&python, &folder.sources, &self.settings, so_far).await;
+                    loaded = good;
                     failed.extend(failure.into_iter().chain(bad));
                 }
                 Err(reason) => {
@@ -171,6 +181,15 @@ impl Python {
         self.pool.install(next);
         *self.failures.lock().unwrap_or_else(PoisonError::into_inner) = failed;
         *seen = Some(folder.fingerprint);
+        self.is_loaded.send_replace(true);
+        log(&done);
+        done
+    }
+
+    /// The folder cannot be read: everything stays as it is.
+    fn unchanged(&self, failure: Failure) -> Reloaded {
+        let done = Reloaded { failed: vec![failure], ..Reloaded::default() };
+        *self.failures.lock().unwrap_or_else(PoisonError::into_inner) = done.failed.clone();
         self.is_loaded.send_replace(true);
         log(&done);
         done
@@ -214,10 +233,11 @@ impl Python {
         };
         tokio::pin!(stopped);
         let mut is_loaded = self.is_loaded.subscribe();
+        // What is there already need not wait for the rest.
         let waited = tokio::select! {
             biased;
             why = &mut stopped => Err(why),
-            _ = is_loaded.wait_for(|is_loaded| *is_loaded) => Ok(()),
+            _ = is_loaded.wait_for(|is_loaded| *is_loaded || self.pool.current().find(&action.name).is_some()) => Ok(()),
         };
         let mut output = Output::new(ctx.output_limit);
         let (ended, function) = match waited {

@@ -17,16 +17,22 @@ use tokio::time::timeout;
 
 const FRAME_MAX: usize = 16 << 20;
 
-/// Compiles and imports each file.
-pub async fn scan(python: &Path, sources: &[Source], settings: &Settings) -> (Vec<Loaded>, Vec<Failure>) {
+/// A file that takes longer does not hold up those before it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Compiles and imports each file. `so_far` is told what has loaded when a file takes its time, hangs
+/// or crashes.
+pub async fn scan(
+    python: &Path,
+    sources: &[Source],
+    settings: &Settings,
+    so_far: impl Fn(Vec<Loaded>),
+) -> (Vec<Loaded>, Vec<Failure>) {
     let mut scan = Scan { settings, sources, done: HashMap::new(), failures: Vec::new() };
-    while scan.pass(python).await {}
-    let Scan { mut done, failures, .. } = scan;
-    let loaded = sources.iter().filter_map(|source| {
-        let functions = done.remove(&source.file)??;
-        Some(Loaded { source: source.clone(), functions })
-    });
-    (loaded.collect(), failures)
+    while scan.pass(python, &so_far).await {
+        so_far(scan.loaded());
+    }
+    (scan.loaded(), scan.failures)
 }
 
 struct Scan<'a> {
@@ -38,8 +44,16 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    fn loaded(&self) -> Vec<Loaded> {
+        let loaded = self.sources.iter().filter_map(|source| {
+            let functions = self.done.get(&source.file)?.clone()?;
+            Some(Loaded { source: source.clone(), functions })
+        });
+        loaded.collect()
+    }
+
     /// One process; says whether another has to go on.
-    async fn pass(&mut self, python: &Path) -> bool {
+    async fn pass(&mut self, python: &Path, so_far: &impl Fn(Vec<Loaded>)) -> bool {
         let left: Vec<&str> = self
             .sources
             .iter()
@@ -70,7 +84,14 @@ impl Scan<'_> {
             Err(_) => Some(None),
         };
         while broken.is_none() {
-            match timeout(limit, protocol::read::<Found>(&mut wire, FRAME_MAX)).await {
+            let mut next = std::pin::pin!(protocol::read::<Found>(&mut wire, FRAME_MAX));
+            let patience = PATIENCE.min(limit);
+            let mut found = timeout(patience, &mut next).await;
+            if found.is_err() {
+                so_far(self.loaded());
+                found = timeout(limit - patience, next).await;
+            }
+            match found {
                 Ok(Ok(Found::Begin { file })) => at_work = file,
                 Ok(Ok(Found::Loaded { file, functions })) => drop(self.done.insert(file, Some(functions))),
                 Ok(Ok(Found::Failed { file, line, error })) => {

@@ -166,19 +166,25 @@ async fn make(root: &Path, key: &str, kept: Option<PathBuf>, base: &Path, folder
 
 /// Removes the environments but one. Blocking.
 fn clear(root: &Path, kept: Option<&Path>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(root)? {
-        let path = entry?.path();
-        if kept != Some(path.as_path()) {
-            remove(&path)?;
-        }
+    for path in environments(root).filter(|path| kept != Some(path.as_path())) {
+        remove(&path)?;
     }
     Ok(())
 }
 
+/// The folders that we made, and those that were set aside. Whatever else lies there is not ours.
+fn environments(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = name.strip_suffix(".old").unwrap_or(name);
+        name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit()) && path.is_dir()
+    })
+}
+
 /// Renames the environments but one, which is done at once, so that none is chosen while it is removed.
 fn set_aside(root: &Path, kept: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(Result::ok);
-    let old = entries.map(|entry| entry.path()).filter(|path| path != kept);
+    let old = environments(root).filter(|path| path != kept && path.extension().is_none());
     // What cannot be renamed goes before the next build.
     old.filter_map(|path| {
         let aside = path.with_extension("old");
@@ -254,18 +260,20 @@ mod tests {
     #[test]
     fn all_but_one_are_set_aside_and_removed() {
         let root = tempfile::tempdir().unwrap();
-        for name in ["kept", "one", "two"] {
-            std::fs::create_dir(root.path().join(name)).unwrap();
+        let [kept, one, two] = ["a", "b", "c"].map(|c| root.path().join(c.repeat(32)));
+        for path in [&kept, &one, &two, &root.path().join("mine")] {
+            std::fs::create_dir(path).unwrap();
         }
-        let kept = root.path().join("kept");
+        std::fs::write(root.path().join("d".repeat(32)), "a file").unwrap();
         let old = set_aside(root.path(), &kept);
         assert_eq!(old.len(), 2);
-        assert!(!root.path().join("one").exists());
+        assert!(!one.exists());
         old.iter().try_for_each(|path| remove(path)).unwrap();
         remove(&old[0]).unwrap();
         clear(root.path(), Some(&kept)).unwrap();
         assert!(kept.exists());
         clear(root.path(), None).unwrap();
-        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+        assert!(!kept.exists());
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 2, "what is not ours stays");
     }
 }
