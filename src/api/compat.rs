@@ -6,11 +6,12 @@ use super::extract::Call;
 use super::views::{FailureView, FunctionView, JobView, RunView, ScheduledView};
 use crate::domain::action::Mode;
 use crate::domain::job::{JobDraft, JobId, Removal};
+use crate::domain::run::Outcome;
 use crate::domain::run::{Reason, RunId};
 use crate::domain::{Text, UtcMs};
 use crate::engine::{Error, Triggered};
 use crate::exec::func::Listing;
-use crate::store::{JobFilter, RunFilter};
+use crate::store::{JobFilter, Page, RunRecord, RunsOf};
 use chrono::{Days, NaiveDate, NaiveTime, TimeZone};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
@@ -100,22 +101,36 @@ pub(super) async fn add_and_run(api: Arc<Api>, call: Call) -> Answer {
 }
 
 pub(super) async fn logs(api: Arc<Api>, call: Call) -> Answer {
-    let newest_first = call.text("order").as_deref() != Some("asc");
-    let day = call.text("date").and_then(|date| day(date.parse().ok()?, api.engine.zone()));
-    let filter = RunFilter { job: JobId(call.id()), day, newest_first };
-    let (page, size) = call.page();
+    let job = JobId(call.id());
     let found = async {
-        let found = api.engine.runs(&filter, page, size).await?;
-        if found.total == 0 && api.engine.job(filter.job).await?.is_none() {
-            return Err(Error::NoJob(filter.job));
+        let found = runs_page(&api, &call).await?;
+        if found.total == 0 && api.engine.job(job).await?.is_none() {
+            return Err(Error::NoJob(job));
         }
         Ok(found)
     };
-    answer(found.await, |found| {
-        let views: Vec<_> =
-            found.items.into_iter().map(|run| RunView::new(run, &api.engine, call.lang)).collect();
-        Answer::page(views, Paging { page, size, total: found.total })
-    })
+    answer(found.await, |found| runs_answer(&api, &call, found))
+}
+
+/// The records of all jobs.
+pub(super) async fn runs(api: Arc<Api>, call: Call) -> Answer {
+    answer(runs_page(&api, &call).await, |found| runs_answer(&api, &call, found))
+}
+
+async fn runs_page(api: &Api, call: &Call) -> Result<Page<RunRecord>, Error> {
+    let newest_first = call.text("order").as_deref() != Some("asc");
+    let day = call.text("date").and_then(|date| day(date.parse().ok()?, api.engine.zone()));
+    let outcome = call.text("outcome").and_then(|outcome| Outcome::parse(&outcome));
+    let of = RunsOf { job: call.int("id").map(JobId), day, outcome };
+    let (page, size) = call.page();
+    api.engine.runs(of, newest_first, page, size).await
+}
+
+fn runs_answer(api: &Api, call: &Call, found: Page<RunRecord>) -> Answer {
+    let (page, size) = call.page();
+    let views: Vec<_> =
+        found.items.into_iter().map(|run| RunView::new(run, &api.engine, call.lang)).collect();
+    Answer::page(views, Paging { page, size, total: found.total })
 }
 
 pub(super) async fn execs(api: Arc<Api>, call: Call) -> Answer {
@@ -126,8 +141,8 @@ pub(super) async fn execs(api: Arc<Api>, call: Call) -> Answer {
             None => Ok(None),
         },
         None => {
-            let filter = RunFilter { job, day: None, newest_first: true };
-            api.engine.runs(&filter, 1, 1).await.map(|page| page.items.into_iter().next())
+            let of = RunsOf { job: Some(job), ..RunsOf::default() };
+            api.engine.runs(of, true, 1, 1).await.map(|page| page.items.into_iter().next())
         }
     };
     answer(found, |run| {

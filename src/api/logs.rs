@@ -170,7 +170,7 @@ pub(super) async fn system_log_of_day(api: Arc<Api>, call: Call) -> Answer {
 
 fn runs_of(api: &Api, call: &Call, day: Option<NaiveDate>) -> RunsOf {
     let day = day.or_else(|| date(call)).and_then(|day| compat::day(day, api.engine.zone()));
-    RunsOf { job: call.int("id").map(JobId), day }
+    RunsOf { job: call.int("id").map(JobId), day, outcome: None }
 }
 
 fn date(call: &Call) -> Option<NaiveDate> {

@@ -152,6 +152,7 @@ static ROUTES: &[Route] = &[
     route!(Post "/jobs/stopAll", "Stop every scheduled job", &[], Shape::Data("StopAll"), compat::stop_all),
     route!(Post "/jobs/addAndRun", "Add a job and run it once now", params::ADD_AND_RUN, Shape::Data("AddAndRun"), compat::add_and_run),
     route!(Post "/jobs/logs", "List one job's run records", params::LOGS, Shape::Page("Run"), compat::logs),
+    route!(Get "/jobs/runs", "List the run records of all jobs", params::RUNS, Shape::Page("Run"), compat::runs),
     route!(Get "/jobs/execs", "Read one run record; without exec_id the job's newest", params::EXECS, Shape::Data("Run"), compat::execs),
     route!(Get "/jobs/execs/download", "Download one run's whole output", params::EXEC_DOWNLOAD, Shape::File("text/plain"), logs::run_output),
     route!(Get "/jobs/logs/download", "Download a day's run records, one JSON object a line", params::LOGS_DOWNLOAD, Shape::File("application/x-ndjson"), logs::runs_of_day),

@@ -21,6 +21,22 @@ const ID_PARAM: Param = req("id", Kind::Int { min: 1, max: i64::MAX }, "The job'
 const PAGE_PARAM: Param = opt("page", Kind::Int { min: 1, max: 1_000_000_000 }, "Page, from 1. Default 1.");
 const SIZE_PARAM: Param = opt("size", Kind::Int { min: 1, max: 1_000 }, "Entries on a page. Default 10.");
 
+const OUTCOME_PARAM: Param = opt(
+    "outcome",
+    Kind::OneOf(&[
+        "waiting",
+        "running",
+        "success",
+        "failed",
+        "timeout",
+        "cancelled",
+        "skipped",
+        "missed",
+        "lost",
+    ]),
+    "Only runs with this outcome.",
+);
+
 pub(super) const ID: &[Param] = &[ID_PARAM];
 pub(super) const PAGE: &[Param] = &[PAGE_PARAM, SIZE_PARAM];
 pub(super) const RESTART: &[Param] =
@@ -38,6 +54,15 @@ pub(super) const LOGS: &[Param] = &[
     SIZE_PARAM,
     opt("limit", Kind::Int { min: 1, max: 1_000 }, "The same as size."),
     opt("date", Kind::Date, "One day of the server's zone, YYYY-MM-DD. Default: all days."),
+    OUTCOME_PARAM,
+    opt("order", Kind::OneOf(&["desc", "asc"]), "desc (newest first) or asc. Default desc."),
+];
+pub(super) const RUNS: &[Param] = &[
+    opt("id", Kind::Int { min: 1, max: i64::MAX }, "The job's number. Default: all jobs."),
+    PAGE_PARAM,
+    SIZE_PARAM,
+    opt("date", Kind::Date, "One day of the server's zone, YYYY-MM-DD. Default: all days."),
+    OUTCOME_PARAM,
     opt("order", Kind::OneOf(&["desc", "asc"]), "desc (newest first) or asc. Default desc."),
 ];
 pub(super) const IP: &[Param] = &[

@@ -7,7 +7,7 @@ use crate::domain::job::JobId;
 use crate::domain::run::RunId;
 use crate::domain::schedule::{IntervalSchedule, Schedule};
 use crate::exec::func;
-use crate::store::{DatabaseInfo, JobFilter, JobRecord, Page, RunFilter, RunRecord, RunsOf, StateCounts};
+use crate::store::{DatabaseInfo, JobFilter, JobRecord, Page, RunRecord, RunsOf, StateCounts};
 use chrono_tz::Tz;
 use serde_json::Value;
 
@@ -24,9 +24,15 @@ impl Engine {
         Ok(self.store.job_counts().await?)
     }
 
-    /// A page of one job's runs. The job may be gone: its records stay for a while.
-    pub async fn runs(&self, filter: &RunFilter, page: i64, size: i64) -> Result<Page<RunRecord>, Error> {
-        Ok(self.store.runs_page(filter, page, size).await?)
+    /// A page of runs. Their job may be gone: its records stay for a while.
+    pub async fn runs(
+        &self,
+        of: RunsOf,
+        newest_first: bool,
+        page: i64,
+        size: i64,
+    ) -> Result<Page<RunRecord>, Error> {
+        Ok(self.store.runs_page(of, newest_first, page, size).await?)
     }
 
     pub async fn run_record(&self, id: RunId) -> Result<Option<RunRecord>, Error> {

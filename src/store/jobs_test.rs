@@ -162,8 +162,8 @@ async fn deleting_with_and_without_runs() {
     assert_eq!(names(&store, JobFilter::default()).await, ["c"]);
     assert!(store.job(a.id).await.unwrap().is_none());
     let total = async |job| {
-        let filter = RunFilter { job, day: None, newest_first: true };
-        store.runs_page(&filter, 1, 10).await.unwrap().total
+        let of = RunsOf { job: Some(job), day: None, outcome: None };
+        store.runs_page(of, true, 1, 10).await.unwrap().total
     };
     assert_eq!((total(a.id).await, total(b.id).await, total(c.id).await), (2, 0, 1));
     books_balance(&store).await;
@@ -257,8 +257,8 @@ async fn pages_of_runs_and_runs_by_day() {
     commit_opens(&store, runs.to_vec()).await;
     commit_opens(&store, vec![run(&other, None)]).await;
     let page = async |day, newest_first, page, size| {
-        let filter = RunFilter { job: job.id, day, newest_first };
-        let page = store.runs_page(&filter, page, size).await.unwrap();
+        let of = RunsOf { job: Some(job.id), day, outcome: None };
+        let page = store.runs_page(of, newest_first, page, size).await.unwrap();
         (page.total, page.items.iter().map(|r| r.id).collect::<Vec<_>>())
     };
     assert_eq!(page(None, false, 1, 10).await, (4, ids.to_vec()));
@@ -323,4 +323,38 @@ async fn open_runs_are_found_by_their_own_index() {
             "{sql}: {steps:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn runs_are_listed_by_outcome_and_over_all_jobs() {
+    let (store, _dir) = fresh().await;
+    let (a, b) = (add(&store, "a").await, add(&store, "b").await);
+    let opens: Vec<_> = [&a, &a, &b, &b].map(|job| run(job, None)).into();
+    commit_opens(&store, opens.clone()).await;
+    let outcomes = [Outcome::Success, Outcome::Failed, Outcome::Failed, Outcome::Timeout];
+    let closes = opens.iter().zip(outcomes).map(|(open, outcome)| close(open.id, Report::new(outcome)));
+    commit_closes(&store, closes.collect()).await;
+    let day = Some((NOW, UtcMs(NOW.0 + 1_000)));
+    let listed = async |job: Option<JobId>, outcome| {
+        let page = store.runs_page(RunsOf { job, day, outcome }, true, 1, 10).await.unwrap();
+        assert_eq!(page.total, page.items.len() as i64);
+        page.items.into_iter().map(|run| run.id).collect::<Vec<_>>()
+    };
+    let ids: Vec<i64> = opens.iter().map(|open| open.id.0).collect();
+    assert_eq!(listed(None, None).await, [ids[3], ids[2], ids[1], ids[0]]);
+    assert_eq!(listed(None, Some(Outcome::Failed)).await, [ids[2], ids[1]]);
+    assert_eq!(listed(Some(b.id), Some(Outcome::Failed)).await, [ids[2]]);
+    assert_eq!(listed(None, Some(Outcome::Success)).await, [ids[0]]);
+    assert_eq!(listed(None, Some(Outcome::Lost)).await, [0; 0]);
+}
+
+/// With five million runs stored, the few that failed in a day must be found without the others.
+#[tokio::test]
+async fn failed_runs_are_found_by_their_own_index() {
+    let (store, _dir) = fresh_file().await;
+    let of = RunsOf { job: None, day: Some((NOW, NOW)), outcome: Some(Outcome::Failed) };
+    let mut sql = Sql::new("EXPLAIN QUERY PLAN SELECT id FROM tj_runs WHERE 1 = 1");
+    of.push(&mut sql);
+    let plan: Vec<(i64, i64, i64, String)> = store.read.fetch(&sql).await.unwrap();
+    assert!(plan.iter().all(|step| step.3.contains("tj_runs_failed")), "{plan:?}");
 }

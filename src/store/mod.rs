@@ -29,7 +29,7 @@ pub use inspect::{Schema, inspect, newest_schema};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use report::JobTimes;
 pub use retention::Pruned;
-pub use runs::{OpenRun, RunFilter, RunRecord, RunsOf};
+pub use runs::{OpenRun, RunRecord, RunsOf};
 pub use server::{Server, ServerKind, TlsMode, inspect_server};
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.

@@ -17,8 +17,8 @@ fn ended(job: &Arc<Job>, at: UtcMs, seq: i64) -> NewRun {
 }
 
 async fn left(store: &Store, job: &Arc<Job>) -> Vec<i64> {
-    let filter = RunFilter { job: job.id, day: None, newest_first: false };
-    store.runs_page(&filter, 1, 10_000).await.unwrap().items.iter().map(|r| r.id).collect()
+    let of = RunsOf { job: Some(job.id), day: None, outcome: None };
+    store.runs_page(of, false, 1, 10_000).await.unwrap().items.iter().map(|r| r.id).collect()
 }
 
 #[tokio::test]

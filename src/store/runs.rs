@@ -4,7 +4,7 @@ use super::sql::{Dialect, Sql, list};
 use super::{Page, Result, Store};
 use crate::domain::UtcMs;
 use crate::domain::job::JobId;
-use crate::domain::run::RunId;
+use crate::domain::run::{Outcome, RunId};
 
 /// A run record as it is stored; the migration says what each column means.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -50,21 +50,13 @@ pub struct OpenRun {
     pub pid_start: Option<i64>,
 }
 
-/// Which runs a list shows.
-#[derive(Clone, Copy, Debug)]
-pub struct RunFilter {
-    pub job: JobId,
-    /// Runs created in `[from, to)`.
-    pub day: Option<(UtcMs, UtcMs)>,
-    pub newest_first: bool,
-}
-
-/// Runs of one job or all, of one stretch of time or all.
+/// Runs of one job or all, of one stretch of time or all, with one outcome or any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunsOf {
     pub job: Option<JobId>,
     /// Created in `[from, to)`.
     pub day: Option<(UtcMs, UtcMs)>,
+    pub outcome: Option<Outcome>,
 }
 
 impl RunsOf {
@@ -73,17 +65,25 @@ impl RunsOf {
         if let Some(job) = self.job {
             sql.push_bind(" AND job_id = ?", job.0);
         }
-        push_day(sql, self.day);
+        // Ids carry the time of creation, so a day is a range of the index.
+        if let Some((from, to)) = self.day {
+            sql.push_bind(" AND id >= ?", RunId::first_at(from).0);
+            sql.push_bind(" AND id < ?", RunId::first_at(to).0);
+        }
+        match self.outcome {
+            // The words of the partial index: it serves each of them.
+            Some(outcome) if FAILED.contains(&outcome) => {
+                sql.push(" AND outcome IN ('failed', 'timeout', 'lost')");
+                sql.push_bind(" AND outcome = ?", outcome.as_str());
+            }
+            Some(outcome) => drop(sql.push_bind(" AND outcome = ?", outcome.as_str())),
+            None => {}
+        }
     }
 }
 
-/// Ids carry the time of creation, so a day is a range of the index.
-fn push_day(sql: &mut Sql, day: Option<(UtcMs, UtcMs)>) {
-    if let Some((from, to)) = day {
-        sql.push_bind(" AND id >= ?", RunId::first_at(from).0);
-        sql.push_bind(" AND id < ?", RunId::first_at(to).0);
-    }
-}
+/// What the index of migration 4 holds.
+const FAILED: [Outcome; 3] = [Outcome::Failed, Outcome::Timeout, Outcome::Lost];
 
 const COLUMNS: &str = "SELECT id, job_id, job_name, mode, command, source, outcome, reason, scheduled_ms, start_ms, \
     end_ms, attempt, missed_to_ms, missed_count, exit_code, error, result, http_method, http_status, http_url, \
@@ -96,9 +96,14 @@ const PAGE_CHARS: i64 = 16 << 20;
 const LONG_MIN: i64 = 16 << 10;
 
 impl Store {
-    /// A page of one job's runs; `page` counts from 1. Long output is cut, see `LONG_COLUMNS`.
-    pub async fn runs_page(&self, filter: &RunFilter, page: i64, size: i64) -> Result<Page<RunRecord>> {
-        let of = RunsOf { job: Some(filter.job), day: filter.day };
+    /// A page of runs; `page` counts from 1. Long output is cut, see `LONG_COLUMNS`.
+    pub async fn runs_page(
+        &self,
+        of: RunsOf,
+        newest_first: bool,
+        page: i64,
+        size: i64,
+    ) -> Result<Page<RunRecord>> {
         let mut count = Sql::new("SELECT count(*) FROM tj_runs WHERE 1 = 1");
         of.push(&mut count);
         let total = self.read.number(&count).await?;
@@ -112,7 +117,7 @@ impl Store {
         }
         sql.push(" FROM tj_runs WHERE 1 = 1");
         of.push(&mut sql);
-        sql.push(if filter.newest_first { " ORDER BY id DESC" } else { " ORDER BY id" });
+        sql.push(if newest_first { " ORDER BY id DESC" } else { " ORDER BY id" });
         sql.push_bind(" LIMIT ?", size).push_bind(" OFFSET ?", (page - 1).saturating_mul(size));
         Ok(Page { items: self.read.fetch(&sql).await?, total })
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The paths of the contract that exist. A path that is added here must be in the document.
-const PATHS: [(&str, &str); 38] = [
+const PATHS: [(&str, &str); 39] = [
     ("POST", "/jobs/add"),
     ("POST", "/jobs/edit"),
     ("POST", "/jobs/del"),
@@ -19,6 +19,7 @@ const PATHS: [(&str, &str); 38] = [
     ("POST", "/jobs/stopAll"),
     ("POST", "/jobs/addAndRun"),
     ("POST", "/jobs/logs"),
+    ("GET", "/jobs/runs"),
     ("GET", "/jobs/execs"),
     ("GET", "/jobs/execs/download"),
     ("GET", "/jobs/logs/download"),
@@ -223,7 +224,8 @@ async fn the_document_says_what_each_call_takes() {
         ("/jobs/read", &["id"]),
         ("/jobs/run", &["id"]),
         ("/jobs/restart", &["id", "reset_run_count"]),
-        ("/jobs/logs", &["id", "page", "limit", "size", "date", "order"]),
+        ("/jobs/logs", &["id", "page", "limit", "size", "date", "outcome", "order"]),
+        ("/jobs/runs", &["id", "page", "size", "date", "outcome", "order"]),
         ("/jobs/execs", &["id", "exec_id"]),
         ("/jobs/scheduler", &["page", "size"]),
     ] {
