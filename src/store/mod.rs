@@ -39,6 +39,8 @@ pub enum Error {
     Database(#[from] sqlx::Error),
     #[error("the database did not answer within {0} s")]
     TimedOut(u64),
+    #[error("{0}: the database file was moved, deleted or replaced; put it back, or restart the server")]
+    FileGone(String),
     #[error("stored data cannot be read: {0}")]
     Data(String),
 }
@@ -66,6 +68,8 @@ pub struct Store {
     write: Db,
     /// Where it is, for people: a file or an address, without a password.
     place: Arc<str>,
+    /// The file of an SQLite database as it was opened.
+    file: Option<Arc<open::OpenFile>>,
 }
 
 /// The one row that belongs to no job.
@@ -119,12 +123,19 @@ impl Store {
 
     /// Asks the database whether it still reads and would write.
     pub async fn ping(&self) -> Result<()> {
+        self.still_there()?;
         self.read.number(&Sql::new("SELECT id FROM tj_system WHERE id = 1")).await?;
         Ok(())
     }
 
+    /// SQLite goes on writing to a file that was deleted or replaced, and nobody would find it again.
+    fn still_there(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.still_there())
+    }
+
     /// Writes one row as it is: an error while the disk is full or the file locked.
     pub async fn probe_write(&self) -> Result<()> {
+        self.still_there()?;
         self.write.execute(&Sql::new("UPDATE tj_system SET log_bytes = log_bytes")).await?;
         Ok(())
     }

@@ -3,12 +3,13 @@
 
 use super::db::{Db, Pool};
 use super::sql::Dialect;
-use super::{Store, chain, migrate};
+use super::{Error, Store, chain, migrate};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a writer waits for a lock that another process holds.
@@ -31,6 +32,39 @@ impl OpenError {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
         Self { path, what, mend }
     }
+}
+
+/// Which file a path led to when it was opened.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl OpenFile {
+    fn look(path: &Path) -> std::io::Result<Self> {
+        let path = std::path::absolute(path)?;
+        Ok(Self { identity: identity(&path)?, path })
+    }
+
+    pub fn still_there(&self) -> Result<(), Error> {
+        match identity(&self.path) {
+            Ok(found) if found == self.identity => Ok(()),
+            _ => Err(Error::FileGone(self.path.display().to_string())),
+        }
+    }
+}
+
+/// Device and inode.
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    std::fs::metadata(path).map(|_| (0, 0))
 }
 
 impl Store {
@@ -81,7 +115,12 @@ impl Store {
         let db = |pool| Db::new(Pool::Sqlite(pool), "tj_", None);
         let place =
             format!("sqlite:///{}", std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display());
-        Ok(Self { read: db(read), write: db(write), place: place.into() })
+        Ok(Self {
+            read: db(read),
+            write: db(write),
+            place: place.into(),
+            file: Some(Arc::new(OpenFile::look(path).map_err(sqlx::Error::Io)?)),
+        })
     }
 }
 

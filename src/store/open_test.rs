@@ -176,3 +176,22 @@ async fn a_database_of_a_newer_version_is_refused() {
     let line = refused(&path).await;
     assert!(line.contains("made by a newer version of TimerJobs"), "{line}");
 }
+
+#[tokio::test]
+async fn a_file_that_was_deleted_or_replaced_takes_no_more_writes() {
+    let (store, dir) = fresh_file().await;
+    let job = add(&store, "kept").await;
+    let aside = dir.path().with_extension("aside");
+    std::fs::rename(dir.path(), &aside).unwrap();
+    let batch = || crate::store::Batch { opens: vec![run(&job, None)], ..crate::store::Batch::default() };
+    for _ in 0..2 {
+        let error = store.commit(&batch()).await.unwrap_err().to_string();
+        assert!(error.contains("was moved, deleted or replaced"), "{error}");
+        assert!(store.ping().await.is_err() && store.probe_write().await.is_err());
+        // Another file in its place is not ours either.
+        std::fs::write(dir.path(), "").unwrap();
+    }
+    std::fs::rename(&aside, dir.path()).unwrap();
+    store.commit(&batch()).await.unwrap();
+    store.ping().await.unwrap();
+}

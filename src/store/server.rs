@@ -97,7 +97,7 @@ impl Store {
         let connected = tokio::time::timeout(limit, connect(server)).await;
         let pool = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| explain(server, &e))?;
         let db = Db::new(pool, &server.prefix, Some(server.timeout));
-        Ok(Self { read: db.clone(), write: db, place: server.to_string().into() })
+        Ok(Self { read: db.clone(), write: db, place: server.to_string().into(), file: None })
     }
 }
 

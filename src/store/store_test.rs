@@ -417,3 +417,22 @@ async fn text_survives_unchanged() {
     }
     books_balance(&store).await;
 }
+
+/// SQLite ends the transaction itself when the disk is full: the connection must not be used as if it
+/// were still open.
+#[tokio::test]
+async fn a_full_disk_is_over_when_there_is_room_again() {
+    let (store, _dir) = fresh_file().await;
+    let job = add(&store, "a").await;
+    let open = run(&job, None);
+    commit_opens(&store, vec![open.clone()]).await;
+    // This connection may not make the file larger; a new one may.
+    store.raw_number("PRAGMA max_page_count = 1").await;
+    let big = Report { stdout: "x".repeat(1 << 20), ..Report::new(Outcome::Success) };
+    let batch = Batch { now: NOW, closes: vec![close(open.id, big)], ..Batch::default() };
+    let error = chain(&store.commit(&batch).await.unwrap_err());
+    assert!(error.contains("full"), "{error}");
+    store.commit(&batch).await.unwrap();
+    assert_eq!(get(&store, open.id).await.outcome, "success");
+    books_balance(&store).await;
+}

@@ -74,7 +74,7 @@ pub(super) async fn write_job(tx: &mut Conn, write: &JobWrite, now: UtcMs) -> Re
 fn bind_spec(sql: Sql, spec: &JobSpec) -> Sql {
     let (kind, expr, interval) = match &spec.trigger {
         Trigger::Cron(expr) => ("cron", expr.as_str(), 0),
-        Trigger::Interval(seconds) => ("interval", "", i64::try_from(*seconds).unwrap_or(i64::MAX)),
+        Trigger::Interval(seconds) => ("interval", "", i64::from(*seconds)),
     };
     sql.bind(spec.name.as_str())
         .bind(spec.desc.as_str())
