@@ -1,8 +1,9 @@
-//! The settings: file < environment < flag, checked once at start. `settings.rs` is the one list
+//! The settings: file < environment < flag, checked once at start. `list.rs` is the one list
 //! of what there is; this file turns it into typed values.
 
 mod check;
 mod database;
+mod list;
 pub mod reload;
 mod services;
 mod settings;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 pub use check::{Checked, Given, check};
 pub use database::{DatabaseConfig, DatabaseUrl, ServerKind, ServerUrl};
-pub use settings::{SETTINGS, Setting};
+pub use list::{SETTINGS, Setting};
 
 /// The file that is read when it exists and no `--config` names another.
 pub const DEFAULT_FILE: &str = "config.toml";

@@ -2,12 +2,12 @@
 //! many fires a batch holds, each table is touched by one statement.
 
 use super::db::Conn;
-use super::sql::{Arg, Kind, Rows, Sql, list};
+use super::record::{CLOSED, OPENED, close_row, open_row, report_bytes};
+use super::sql::{Kind, Rows, Sql, list};
 use super::{Result, Store, write_job};
 use crate::domain::UtcMs;
 use crate::domain::job::{Job, JobId, JobSpec, Removal, StopReason};
-use crate::domain::run::{FuncReport, HttpReport, Outcome, Reason, Report, RunId, Source};
-use serde_json::json;
+use crate::domain::run::{Outcome, Reason, Report, RunId, Source};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub struct NewRun {
 
 impl NewRun {
     /// What the record takes up before it has output, roughly, in bytes.
-    fn bytes(&self) -> i64 {
+    pub(super) fn bytes(&self) -> i64 {
         i64::try_from(200 + self.job.spec.name.len() + self.job.spec.command.len()).unwrap_or(i64::MAX)
     }
 }
@@ -191,26 +191,6 @@ fn counts(run: &NewRun) -> bool {
     run.fire.is_some() && !run.outcome.is_final()
 }
 
-const OPENED: &[(&str, Kind)] = &[
-    ("id", Kind::Int),
-    ("job_id", Kind::Int),
-    ("fire_ms", Kind::Int),
-    ("clock_epoch", Kind::Int),
-    ("job_name", Kind::Text),
-    ("mode", Kind::Text),
-    ("command", Kind::Text),
-    ("source", Kind::Text),
-    ("outcome", Kind::Text),
-    ("reason", Kind::Text),
-    ("scheduled_ms", Kind::Int),
-    ("start_ms", Kind::Int),
-    ("end_ms", Kind::Int),
-    ("attempt", Kind::Int),
-    ("missed_to_ms", Kind::Int),
-    ("missed_count", Kind::Int),
-    ("bytes", Kind::Int),
-];
-
 /// Inserts the runs; gives back those whose fire is already taken.
 async fn open_runs(tx: &mut Conn, runs: &[NewRun]) -> Result<HashSet<RunId>> {
     if runs.is_empty() {
@@ -222,31 +202,6 @@ async fn open_runs(tx: &mut Conn, runs: &[NewRun]) -> Result<HashSet<RunId>> {
     let won: Vec<(i64,)> = tx.fetch(&Sql { keep: false, ..Sql::new(text) }).await?;
     let won: HashSet<i64> = won.into_iter().map(|(id,)| id).collect();
     Ok(runs.iter().map(|r| r.id).filter(|id| !won.contains(&id.0)).collect())
-}
-
-fn open_row(run: &NewRun) -> Vec<Arg> {
-    let spec = &run.job.spec;
-    // A record that is final from the start ends when it is made.
-    let end = run.outcome.is_final().then(|| run.start.unwrap_or(run.scheduled_at).0);
-    vec![
-        run.id.0.into(),
-        run.job.id.0.into(),
-        run.fire.map(|t| t.0).into(),
-        run.clock_epoch.into(),
-        spec.name.as_str().into(),
-        spec.action.mode().as_str().into(),
-        spec.command.as_str().into(),
-        run.source.as_str().into(),
-        run.outcome.as_str().into(),
-        run.reason.map(Reason::as_str).into(),
-        run.scheduled_at.0.into(),
-        run.start.map(|t| t.0).into(),
-        end.into(),
-        1.into(),
-        run.missed.map(|(to, _)| to.0).into(),
-        run.missed.map(|(_, count)| i64::try_from(count).unwrap_or(i64::MAX)).into(),
-        run.bytes().into(),
-    ]
 }
 
 const OPEN: &str = "tj_runs.outcome IN ('waiting', 'running')";
@@ -284,26 +239,6 @@ async fn start_runs(tx: &mut Conn, starts: &[RunStart]) -> Result<()> {
     tx.execute_all(&rows.update(tx.dialect(), "tj_runs", &set, &condition)).await
 }
 
-const CLOSED: &[(&str, Kind)] = &[
-    ("id", Kind::Int),
-    ("outcome", Kind::Text),
-    ("reason", Kind::Text),
-    ("end_ms", Kind::Int),
-    ("bytes", Kind::Int),
-    ("exit_code", Kind::Int),
-    ("error", Kind::Text),
-    ("result", Kind::Text),
-    ("http_method", Kind::Text),
-    ("http_status", Kind::Int),
-    ("http_url", Kind::Text),
-    ("func_name", Kind::Text),
-    ("func_args", Kind::Text),
-    ("func_result", Kind::Text),
-    ("stdout", Kind::Text),
-    ("stderr", Kind::Text),
-    ("http_resp", Kind::Text),
-];
-
 /// Closes the runs that are open, each by its first close; gives back the bytes that came in.
 async fn close_runs(tx: &mut Conn, closes: &[RunClose]) -> Result<i64> {
     if closes.is_empty() {
@@ -326,38 +261,6 @@ async fn close_runs(tx: &mut Conn, closes: &[RunClose]) -> Result<i64> {
         tx.execute_all(&rows.update(tx.dialect(), "tj_runs", &set, "tj_runs.id = v.id")).await?;
     }
     Ok(first.iter().map(|close| report_bytes(&close.report)).sum())
-}
-
-fn close_row(close: &RunClose) -> Vec<Arg> {
-    let r = &close.report;
-    let http = |text: fn(&HttpReport) -> &str| r.http.as_ref().map(text).into();
-    let func = |text: fn(&FuncReport) -> &str| r.func.as_ref().map(text).into();
-    vec![
-        close.run.0.into(),
-        r.outcome.as_str().into(),
-        close.reason.map(Reason::as_str).into(),
-        close.end.0.into(),
-        report_bytes(r).into(),
-        r.exit_code.map(i64::from).into(),
-        r.error.as_ref().map(|e| json!(e).to_string()).into(),
-        r.result.as_deref().into(),
-        http(|h| &h.method),
-        r.http.as_ref().and_then(|h| h.status).map(i64::from).into(),
-        http(|h| &h.url),
-        func(|f| &f.name),
-        func(|f| &f.args),
-        func(|f| &f.result),
-        r.stdout.as_str().into(),
-        r.stderr.as_str().into(),
-        http(|h| &h.response),
-    ]
-}
-
-fn report_bytes(r: &Report) -> i64 {
-    let http = r.http.as_ref().map_or(0, |h| h.response.len() + h.url.len());
-    let func = r.func.as_ref().map_or(0, |f| f.args.len() + f.result.len());
-    let text = r.stdout.len() + r.stderr.len() + r.result.as_ref().map_or(0, String::len);
-    i64::try_from(text + http + func).unwrap_or(i64::MAX)
 }
 
 /// Takes the starts off the limited jobs' counts; gives back the jobs that have not enough left.

@@ -11,6 +11,7 @@ mod inspect;
 mod jobs;
 mod migrate;
 mod open;
+mod record;
 mod report;
 mod retention;
 mod runs;

@@ -249,7 +249,7 @@ async fn tables_of_another_version_are_told_and_only_older_ones_updated() {
     assert!(run(&["db", "migrate"]).stdout.contains("is up to date"));
 
     let mut db = database(&path).await;
-    sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version > 1")
+    sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
         .execute(&mut db)
         .await
         .unwrap();
