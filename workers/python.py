@@ -196,6 +196,9 @@ def perform(sources, order):
             raise
         if hasattr(type(value), "__await__"):
             value = wait_for(value)
+        elif type(value).__name__ == "generator":
+            # What it would yield is what it is called for.
+            value = list(value)
         return {"kind": "value", "value": cut(render(value), order["limit"])}
     except SystemExit as error:
         # As a process's exit code would be.

@@ -6,9 +6,8 @@ use super::extract::Call;
 use super::views::{FailureView, FunctionView, JobView, RunView, ScheduledView};
 use crate::domain::action::Mode;
 use crate::domain::job::{JobDraft, JobId, Removal};
-use crate::domain::run::Outcome;
-use crate::domain::run::{Reason, RunId};
-use crate::domain::{Text, UtcMs};
+use crate::domain::run::{Outcome, Reason, RunId};
+use crate::domain::{FieldError, Text, UtcMs};
 use crate::engine::{Error, Triggered};
 use crate::exec::func::Listing;
 use crate::store::{JobFilter, Page, RunRecord, RunsOf};
@@ -134,19 +133,24 @@ fn runs_answer(api: &Api, call: &Call, found: Page<RunRecord>) -> Answer {
 }
 
 pub(super) async fn execs(api: Arc<Api>, call: Call) -> Answer {
-    let job = JobId(call.id());
+    let job = call.int("id").map(JobId);
     let found = match call.text("exec_id").filter(|id| !id.trim().is_empty()) {
         Some(exec_id) => match RunId::parse(exec_id.trim()) {
             Some(run) => api.engine.run_record(run).await,
             None => Ok(None),
         },
+        None if job.is_none() => {
+            let text = Text::new("必填：任务 id，或执行 exec_id", "is required, or exec_id");
+            return Answer::Invalid(vec![FieldError::new("id", text, Value::Null)]);
+        }
         None => {
-            let of = RunsOf { job: Some(job), ..RunsOf::default() };
+            let of = RunsOf { job, ..RunsOf::default() };
             api.engine.runs(of, true, 1, 1).await.map(|page| page.items.into_iter().next())
         }
     };
     answer(found, |run| {
-        let view = run.filter(|run| run.job_id == job.0).map(|run| RunView::new(run, &api.engine, call.lang));
+        let of_job = |run: &RunRecord| job.is_none_or(|job| run.job_id == job.0);
+        let view = run.filter(of_job).map(|run| RunView::new(run, &api.engine, call.lang));
         Answer::ok("成功", "ok", view)
     })
 }

@@ -43,6 +43,7 @@ pub(super) fn router() -> Router {
     let json = || async { ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], JSON.as_str()) };
     Router::new()
         .route("/openapi.json", get(json))
+        .route("/", get(|| async { Redirect::temporary("/docs/") }))
         // The path of the older editions.
         .route("/swagger/index.html", get(|| async { Redirect::temporary("/docs/") }))
         .route("/docs", get(|| async { Redirect::temporary("/docs/") }))

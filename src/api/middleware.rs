@@ -41,6 +41,17 @@ fn check(access: &Access, peer: SocketAddr, request: &Request<Body>) -> Result<I
     let headers = request.headers();
     let forwarded = all_values(headers, &FORWARDED_FOR);
     let client = rules::client_addr(peer.ip(), forwarded.as_deref(), &access.trusted_proxies);
+    if access.ip.bans(client) {
+        let text = Text::new(
+            format!(
+                "地址 {client} 在黑名单中；管理员可将其移出黑名单，或设置 IP_CONTROL_ENABLED=false 后重载"
+            ),
+            format!(
+                "the address {client} is on the blacklist; the administrator can take it off, or set IP_CONTROL_ENABLED=false and reload"
+            ),
+        );
+        return Err(("address", text));
+    }
     if !access.ip.allows(client) {
         let text = Text::new(
             format!("地址 {client} 不允许访问；请由管理员加入 IP_WHITELIST"),

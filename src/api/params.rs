@@ -100,8 +100,10 @@ pub(super) const SYSTEM_LOG: &[Param] = &[
     opt("n", Kind::Int { min: 1, max: 10_000 }, "The last n lines as they are, instead of a page."),
 ];
 pub(super) const SWITCH: &[Param] = &[req("enabled", Kind::Bool, "Whether the system log is written.")];
-pub(super) const EXECS: &[Param] =
-    &[ID_PARAM, opt("exec_id", Kind::Text, "The run. Default: the job's newest.")];
+pub(super) const EXECS: &[Param] = &[
+    opt("id", Kind::Int { min: 1, max: i64::MAX }, "The job's number. Needed without exec_id."),
+    opt("exec_id", Kind::Text, "The run. Default: the job's newest."),
+];
 
 /// The job's own fields. What they may hold is checked by the domain, so the kinds are wide.
 pub(super) const JOB_FIELDS: [Param; 14] = [

@@ -116,8 +116,8 @@ impl FileFlag {
         load(&self.flags())
     }
 
-    fn paths(self) -> Result<Paths, ConfigError> {
-        Ok(Paths(self.load()?.runtime_dir))
+    fn paths(self) -> Paths {
+        Paths(Config::runtime_dir(&self.flags(), environment))
     }
 }
 
@@ -142,12 +142,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Start(StartArgs { supervised: true, flags, .. }) => start::supervisor(flags)?,
         Command::Start(StartArgs { flags, .. }) => start::server(flags)?,
         Command::Daemon(flags) => start::supervisor(flags)?,
-        Command::Stop { force, file } => supervisor::stop(&file.paths()?, force)?,
+        Command::Stop { force, file } => supervisor::stop(&file.paths(), force)?,
         Command::Restart(flags) => {
             let (paths, flags) = start::place(flags)?;
             background::restart(&paths, flags)?;
         }
-        Command::Reload(file) => supervisor::reload(&file.paths()?)?,
+        // A bad setting is named here; the server would refuse it only in its log.
+        Command::Reload(file) => supervisor::reload(&Paths(file.load()?.runtime_dir))?,
         Command::Status { json, file } => return Ok(status::run(&file.load()?, json)),
         Command::Config(ConfigCommand::Check(flags)) => return Ok(check::run(&flags)),
         Command::Doctor { json, flags } => return doctor::run(&flags, json),

@@ -67,7 +67,7 @@ impl fmt::Debug for Texts {
 
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// A filter as tracing reads it, usually one level.
+    /// error, warn, info, debug or trace.
     pub level: String,
     /// JSON lines of today go here.
     pub file: PathBuf,
@@ -174,6 +174,12 @@ impl Config {
         Self::from_values(&Values::read(flags, env))
     }
 
+    /// Where a server with these settings keeps its files, also while other settings are wrong: it can
+    /// be found and stopped all the same.
+    pub fn runtime_dir(flags: &Flags, env: impl Fn(&str) -> Option<String>) -> PathBuf {
+        PathBuf::from(Values::read(flags, env).reader().text("paths.runtime_dir"))
+    }
+
     /// The settings that differ in `new`.
     pub fn changed(&self, new: &Self) -> Vec<&'static Setting> {
         let differs = self.texts.0.iter().zip(&new.texts.0).map(|(old, new)| old != new);
@@ -224,11 +230,10 @@ impl Config {
             trusted_proxies: read.nets("server.trusted_proxies"),
             database: database::read(&mut read, &data_dir),
             log: LogConfig {
-                level: read.checked("log.level", |text| {
-                    let filter = tracing_subscriber::EnvFilter::builder().parse(text.to_lowercase());
-                    filter
-                        .map(|_| text.to_lowercase())
-                        .map_err(|_| "use error, warn, info, debug or trace".into())
+                level: read.checked("log.level", |text| match text.to_ascii_lowercase().as_str() {
+                    "warning" => Ok("warn".into()),
+                    level @ ("error" | "warn" | "info" | "debug" | "trace") => Ok(level.into()),
+                    _ => Err("use error, warn, info, debug or trace".into()),
                 }),
                 file: if log_file.is_empty() {
                     runtime_dir.join("log").join("timerjobs.log")

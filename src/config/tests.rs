@@ -188,3 +188,25 @@ fn an_sms_gateway_is_checked_at_start() {
     );
     assert!(load(&[("SMS_PROVIDER", "pigeon")]).unwrap_err().to_string().contains("use http or aliyun"));
 }
+
+#[test]
+fn a_log_level_is_one_of_five_words() {
+    assert_eq!(load(&[("LOG_LEVEL", "WARNING")]).unwrap().log.level, "warn");
+    assert_eq!(load(&[("LOG_LEVEL", "Debug")]).unwrap().log.level, "debug");
+    for bad in ["VERBOSE", "off", "2", "info,sqlx=trace"] {
+        let said = load(&[("LOG_LEVEL", bad)]).unwrap_err().to_string();
+        assert!(said.contains("use error, warn, info, debug or trace"), "{said}");
+    }
+}
+
+#[test]
+fn the_runtime_folder_is_known_while_other_settings_are_wrong() {
+    let env = |name: &str| match name {
+        "PORT" => Some("none".into()),
+        "RUNTIME_DIR" => Some("/place".into()),
+        _ => None,
+    };
+    let flags = Flags { config: Some(empty_file()), ..Flags::default() };
+    assert!(Config::load(&flags, env).is_err());
+    assert_eq!(Config::runtime_dir(&flags, env), PathBuf::from("/place"));
+}

@@ -18,10 +18,18 @@ pub struct IpRules {
 impl IpRules {
     /// The blacklist always refuses; then a whitelist that is not empty must contain the address.
     pub fn allows(&self, addr: IpAddr) -> bool {
-        let addr = addr.to_canonical();
-        let listed = |list: &[IpNet]| list.iter().any(|net| net.contains(&addr));
-        !self.enabled || (!listed(&self.blacklist) && (self.whitelist.is_empty() || listed(&self.whitelist)))
+        !self.enabled || (!self.bans(addr) && (self.whitelist.is_empty() || listed(&self.whitelist, addr)))
     }
+
+    /// Whether the blacklist is why it is refused.
+    pub fn bans(&self, addr: IpAddr) -> bool {
+        self.enabled && listed(&self.blacklist, addr)
+    }
+}
+
+fn listed(list: &[IpNet], addr: IpAddr) -> bool {
+    let addr = addr.to_canonical();
+    list.iter().any(|net| net.contains(&addr))
 }
 
 /// Reads an address or a CIDR block; `::ffff:a.b.c.d` is its v4 address, also with a prefix.

@@ -271,6 +271,7 @@ async fn the_pages_come_from_the_binary_alone() {
         }
     }
     assert!(assets >= 3, "{html}");
+    assert_eq!(get(&app, "/").send().await.unwrap().url().path(), "/docs/", "where a browser comes first");
 }
 
 #[tokio::test]

@@ -66,8 +66,12 @@ async fn address_lists_decide() {
     ] {
         let lists = [("IP_WHITELIST", white), ("IP_BLACKLIST", black), ("IP_CONTROL_ENABLED", enabled)];
         let app = TestApp::with(&lists).await;
-        let (status, _) = send(get(&app, "/jobs/list")).await;
+        let (status, answer) = send(get(&app, "/jobs/list")).await;
         assert_eq!(status, if passing { 200 } else { 403 }, "{lists:?}");
+        if !passing {
+            let list = if black.is_empty() { "IP_WHITELIST" } else { "黑名单" };
+            assert!(answer["msg"].as_str().unwrap().contains(list), "{answer}");
+        }
     }
 }
 

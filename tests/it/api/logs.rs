@@ -132,6 +132,9 @@ async fn a_runs_output_is_a_download() {
     assert_eq!(output("&part=stderr").await.text().await.unwrap(), "错误\n");
     assert_eq!(output("&part=http_resp").await.text().await.unwrap(), "");
     assert_eq!(code(&ask(get(&app, "/jobs/execs/download?exec_id=nothing")).await), 404);
+    // The record is found by its own id alone; without any there is nothing to look for.
+    assert_eq!(app.get(&format!("/jobs/execs?exec_id={run}")).await["data"]["job_id"], id);
+    assert_eq!(bad_fields(&app.get("/jobs/execs").await), ["id"]);
 }
 
 #[tokio::test]

@@ -122,10 +122,12 @@ async fn what_a_call_does_to_its_surroundings_ends_with_it() {
     let code = "import os, sys\n\
         def stain():\n    os.environ['STAIN'] = 'x'; os.umask(0o777); os.chdir('/')\n\
         def look():\n    mask = os.umask(0o77); return [os.environ.get('STAIN'), mask == 0o777, os.getcwd() == '/']\n\
-        def leave(code):\n    sys.exit(code)\n";
+        def leave(code):\n    sys.exit(code)\n\
+        def several():\n    yield 1\n    yield 'b'\n";
     let (mut app, _folder) = start(&[("my.py", code)], &[("PYTHON_WORKERS", "1")]).await;
     assert_eq!(call(&mut app, "stain").await["outcome"], "success");
     assert_eq!(call(&mut app, "look").await["result"], "[null, false, false]");
+    assert_eq!(call(&mut app, "several").await["result"], "[1, \"b\"]");
     for (command, code) in [("leave [true]", 1), ("leave [1099511627779]", 3), ("leave [-1]", 255)] {
         let record = call(&mut app, command).await;
         assert_eq!(

@@ -307,7 +307,7 @@ fn log(done: &Reloaded) {
     }
     for failure in &done.failed {
         let Failure { file, line, error } = failure;
-        tracing::warn!(file, line, %error, "not loaded; functions it had stay as they were");
+        tracing::warn!(file, line, %error, "not loaded; if it had functions, they stay as they were");
     }
 }
 
