@@ -3,9 +3,8 @@
 //! counted. The archive is written under another name, read back whole, and only then given its own.
 
 mod pack;
-mod sqlite;
 
-use super::{Builtin, Call, Output, Param, Words, Work};
+use super::{Builtin, Call, Output, Param, Words, Work, sqlite};
 use crate::domain::Text;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -110,7 +109,9 @@ impl Place<'_> {
         );
         let (left_out, changed) = (packed.left_out, packed.changed);
         if left_out > 0 {
-            result += &format!(", {left_out} left out (the target folder, or neither file, folder nor link)");
+            result += &format!(
+                ", {left_out} left out (the target folder, what SQLite keeps beside a database, or neither file, folder nor link)"
+            );
         }
         if changed > 0 {
             result += &format!(", {changed} changed while they were read");
@@ -121,6 +122,8 @@ impl Place<'_> {
     /// A database: copied and checked by SQLite, then compressed and read back.
     fn copy(&self, source: &Path, stop: &CancellationToken) -> Result<String, Text> {
         let (plain, draft) = (self.draft("db"), self.draft("part"));
+        // Made by us, so that only this user may read it; SQLite takes an empty file for a new database.
+        pack::create(&plain.0).map_err(|e| words(&plain.0, &e))?;
         sqlite::copy(source, &plain.0, stop).map_err(|e| {
             let source = source.display();
             Text::new(
@@ -159,7 +162,7 @@ impl Place<'_> {
             let archive = self.target.join(format!("{stem}-{}{more}.{kind}", self.stamp));
             let named = match fs::hard_link(&draft.0, &archive) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                    File::create_new(&archive).and_then(|_| fs::rename(&draft.0, &archive))
+                    pack::create(&archive).and_then(|_| fs::rename(&draft.0, &archive))
                 }
                 linked => linked,
             };
@@ -186,7 +189,7 @@ fn differs() -> Text {
 type Sum = (Vec<u8>, u64);
 
 fn compress(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<Sum> {
-    let mut packed = pack::encoder(File::options().write(true).create_new(true).open(to)?)?;
+    let mut packed = pack::encoder(pack::create(to)?)?;
     let sum = digest(File::open(from)?, &mut packed, stop)?;
     packed.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     Ok(sum)

@@ -247,3 +247,71 @@ async fn a_database_with_a_rollback_journal_is_copied_too() {
     call_in(&BUILTIN, &raw, &ctx).unwrap_err();
     assert_eq!(std::fs::read_dir(dir.path().join("none")).unwrap().count(), 0);
 }
+
+/// The system drops a process's locks on a file when it closes any file of that inode; then the next
+/// program that comes takes the write-ahead log for abandoned, and deletes it.
+#[tokio::test]
+async fn a_database_at_work_keeps_its_locks() {
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
+    use sqlx::{ConnectOptions, Connection};
+    let folder = tempfile::tempdir().unwrap();
+    let (data, target) = (folder.path().join("data"), folder.path().join("target"));
+    std::fs::create_dir(&data).unwrap();
+    let path = data.join("own.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut db: SqliteConnection = options.journal_mode(SqliteJournalMode::Wal).connect().await.unwrap();
+    sqlx::raw_sql("CREATE TABLE t (n); INSERT INTO t VALUES (1)").execute(&mut db).await.unwrap();
+    let settings = crate::exec::func::Settings {
+        own_database: path.clone(),
+        file_root: data.clone(),
+        ..crate::exec::func::Settings::default()
+    };
+    let target = target.display();
+    for raw in [format!("database,{target}"), format!("{},{target}", data.display())] {
+        super::super::testing::call_with(&BUILTIN, &raw, &context(), &settings).unwrap();
+    }
+    for raw in ["read,own.db", "read,own.db-wal", "append,own.db-shm,x", "write,own.db,x", "delete,own.db"] {
+        let refused =
+            super::super::testing::call_with(&super::super::file::BUILTIN, raw, &context(), &settings);
+        assert!(refused.unwrap_err().en.contains("the server's own database"), "{raw}");
+    }
+    // Another process comes and goes: what is committed after it must still be found.
+    let script = "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute('SELECT * FROM t').fetchall(); d.close()";
+    let other = std::process::Command::new("python3").args(["-c", script]).arg(&path).status().unwrap();
+    assert!(other.success());
+    sqlx::raw_sql("INSERT INTO t VALUES (2)").execute(&mut db).await.unwrap();
+    let count = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM t').fetchone()[0])";
+    let seen = std::process::Command::new("python3").args(["-c", count]).arg(&path).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), "2");
+    db.close().await.unwrap();
+}
+
+/// A database in a packed folder is there as SQLite copies it, with what its log still held, and the
+/// archive is for nobody else to read.
+#[tokio::test]
+async fn a_packed_folder_holds_whole_databases() {
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
+    use sqlx::{ConnectOptions, Connection};
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (data, target) = (folder.path().join("data"), folder.path().join("target"));
+    std::fs::create_dir(&data).unwrap();
+    let options = SqliteConnectOptions::new().filename(data.join("shop.db")).create_if_missing(true);
+    let mut db: SqliteConnection = options.journal_mode(SqliteJournalMode::Wal).connect().await.unwrap();
+    sqlx::raw_sql("CREATE TABLE t (n); INSERT INTO t VALUES (7)").execute(&mut db).await.unwrap();
+    assert!(data.join("shop.db-wal").exists());
+    call(&BUILTIN, &format!("{},{}", data.display(), target.display())).unwrap();
+    db.close().await.unwrap();
+    let archive = std::fs::read_dir(&target).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(archive.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let unpacked = folder.path().join("unpacked");
+    let packed = zstd::stream::read::Decoder::new(std::fs::File::open(&archive).unwrap()).unwrap();
+    tar::Archive::new(packed).unpack(&unpacked).unwrap();
+    let names: Vec<_> =
+        std::fs::read_dir(unpacked.join("data")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["shop.db"]);
+    let options = SqliteConnectOptions::new().filename(unpacked.join("data/shop.db"));
+    let mut copy: SqliteConnection = options.connect().await.unwrap();
+    let n: i64 = sqlx::query_scalar("SELECT n FROM t").fetch_one(&mut copy).await.unwrap();
+    assert_eq!(n, 7);
+}

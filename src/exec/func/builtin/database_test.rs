@@ -364,3 +364,40 @@ async fn connections_are_chosen_by_name_and_passwords_stay_hidden() {
     assert!(!format!("{settings:?}").contains("hunter2"));
     assert!(error(&Settings::default(), "query,SELECT 1").await.contains("set functions.databases"));
 }
+
+/// SQLite reads `$1(')` as one variable: a guard that reads the text itself sees a string begin.
+#[tokio::test]
+async fn what_only_sqlite_can_see_is_refused_by_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("t.db"), folder.path().join("other.db"));
+    let settings = &lite(&path);
+    create(&path).await;
+    for sql in [
+        "SELECT $1('); INSERT INTO t VALUES(99); SELECT '3'".to_owned(),
+        format!("SELECT $1('); ATTACH '{}' AS y; SELECT '3'", other.display()),
+        format!("SELECT $1('); COMMIT; VACUUM INTO '{}'; SELECT '3'", other.display()),
+        "SELECT $1('); COMMIT; DELETE FROM t; SELECT '3'".to_owned(),
+        "SELECT $0".to_owned(),
+        "PRAGMA journal_mode = DELETE".to_owned(),
+        "SELECT load_extension('x')".to_owned(),
+    ] {
+        for op in ["query", "execute"] {
+            let report = go(settings, &format!("{op},{sql}")).await;
+            assert_eq!(report.outcome, Outcome::Failed, "{op},{sql}: {report:?}");
+        }
+    }
+    assert!(!other.exists());
+    let left = go(settings, "query,SELECT count(*) AS n FROM t").await;
+    assert!(left.stdout.contains(r#"{"n":1}"#), "{left:?}");
+    for good in ["query,PRAGMA table_info(t)", "query,SELECT 1; -- a comment", "query,SELECT ';'"] {
+        let report = go(settings, good).await;
+        assert_eq!(report.outcome, Outcome::Success, "{good}: {report:?}");
+    }
+}
+
+async fn create(path: &Path) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut db = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)").execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
+}

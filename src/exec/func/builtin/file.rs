@@ -67,7 +67,8 @@ fn file(call: &Call) -> Result<Output, Text> {
         ));
     }
     let draft = format!(".timerjobs-{}-{}.part", call.ctx.exec_id, call.ctx.attempt);
-    let place = unix::Place { root, names, path, draft };
+    let own = unix::own_files(&call.settings.own_database);
+    let place = unix::Place { root, names, path, draft, own };
     match op.as_str() {
         "read" => place.read(),
         "write" => place.write(&text(call, &texts)),
@@ -123,6 +124,20 @@ mod unix {
         pub path: &'a str,
         /// What a file is called until it is whole.
         pub draft: String,
+        /// Device and inode of the files of the server's own database.
+        pub own: Vec<(u64, u64)>,
+    }
+
+    /// The database and what SQLite keeps beside it.
+    pub fn own_files(database: &Path) -> Vec<(u64, u64)> {
+        use std::os::unix::fs::MetadataExt;
+        let beside = |end: &str| {
+            let mut name = database.as_os_str().to_owned();
+            name.push(end);
+            std::path::PathBuf::from(name)
+        };
+        let files = ["", "-wal", "-shm", "-journal"].map(beside);
+        files.iter().filter_map(|path| path.metadata().ok()).map(|meta| (meta.dev(), meta.ino())).collect()
     }
 
     impl Place<'_> {
@@ -145,6 +160,7 @@ mod unix {
         /// full disk or a crash leaves the old.
         pub fn write(&self, text: &str) -> Result<Output, Text> {
             let (parent, name) = self.parent(true)?;
+            self.not_our_own(&parent, name)?;
             // Opened, so that what may not be written to, or is no file, is refused as before.
             let old = match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Err(Errno::NOENT) => None,
@@ -182,6 +198,7 @@ mod unix {
 
         pub fn delete(&self) -> Result<Output, Text> {
             let (parent, name) = self.parent(false)?;
+            self.not_our_own(&parent, name)?;
             let stat = self.checked(statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW))?;
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
                 return Err(self.not_a_file());
@@ -237,6 +254,7 @@ mod unix {
         /// A regular file. Without NONBLOCK, opening a pipe would wait for its other end.
         fn open(&self, how: OFlags, create: bool) -> Result<File, Text> {
             let (parent, name) = self.parent(create)?;
+            self.not_our_own(&parent, name)?;
             let flags = how | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
             let file = match openat(&parent, name, flags, Mode::from_raw_mode(0o666)) {
                 // What opening a pipe for writing says when nobody reads it.
@@ -248,6 +266,17 @@ mod unix {
                 FileType::RegularFile => Ok(File::from(file)),
                 FileType::Directory => Err(words(self.path, Errno::ISDIR)),
                 _ => Err(self.not_a_file()),
+            }
+        }
+
+        /// Reading it would take the locks off a database at work, writing or deleting it the data.
+        fn not_our_own(&self, parent: &OwnedFd, name: &OsString) -> Result<(), Text> {
+            match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) if self.own.contains(&(stat.st_dev, stat.st_ino)) => Err(Text::new(
+                    "该文件属于本服务的数据库，已拒绝；备份请用 Backup database,目录",
+                    "the file belongs to the server's own database and is refused; Backup database,folder copies it",
+                )),
+                _ => Ok(()),
             }
         }
 

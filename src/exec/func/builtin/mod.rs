@@ -16,6 +16,7 @@ mod math;
 mod monitor;
 mod report;
 mod sms;
+mod sqlite;
 mod test;
 mod time;
 mod webhook;

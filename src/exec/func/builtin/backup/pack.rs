@@ -1,5 +1,6 @@
 //! Writes an archive, and reads one back. Both count the same things, so that they can be compared.
 
+use super::sqlite;
 use std::fs::{self, File, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufWriter, Read};
@@ -35,7 +36,7 @@ impl Seal {
 /// What was packed.
 pub struct Packed {
     pub seal: Seal,
-    /// The target folder, sockets, pipes and devices.
+    /// The target folder, sockets, pipes and devices, and the files that SQLite keeps beside a database.
     pub left_out: u64,
     /// Files that were shorter than they had said.
     pub changed: u64,
@@ -52,7 +53,7 @@ pub fn pack(
         let path = path.to_owned();
         move |e: io::Error| (path, e)
     };
-    let file = File::options().write(true).create_new(true).open(draft).map_err(at(draft))?;
+    let file = create(draft).map_err(at(draft))?;
     let mut tar = tar::Builder::new(encoder(file).map_err(at(draft))?);
     let mut packed = Packed { seal: Seal::default(), left_out: 0, changed: 0 };
     let name = PathBuf::from(source.file_name().unwrap_or_default());
@@ -83,11 +84,24 @@ pub fn pack(
         } else if meta.is_symlink() {
             let link = fs::read_link(&path).map_err(at(&path))?;
             tar.append_link(&mut header, &name, link).map_err(at(&path))?;
-        } else if meta.is_file() && path != draft {
-            let file = open(&path, &meta).map_err(at(&path))?;
+        } else if meta.is_file() && path != draft && !belongs_to_database(&path) {
+            // Of a database that is at work, a copy of one instant; and its locks stay.
+            let copy = sqlite::is_database(&path).then(|| Copy(draft.with_extension("db")));
+            let file = match &copy {
+                Some(copy) => {
+                    create(&copy.0).map_err(at(&copy.0))?;
+                    let made = sqlite::copy(&path, &copy.0, stop).map_err(io::Error::other);
+                    made.and_then(|()| File::open(&copy.0)).map_err(at(&path))?
+                }
+                None => open(&path, &meta).map_err(at(&path))?,
+            };
+            let size = if copy.is_some() { file.metadata().map_err(at(&path))?.len() } else { size };
+            header.set_size(size);
             let mut reader = Padded { file, left: size, short: false, stop };
             tar.append_data(&mut header, &name, &mut reader).map_err(at(&path))?;
             packed.changed += u64::from(reader.short);
+            packed.seal.add(&name, size);
+            continue;
         } else {
             packed.left_out += 1;
             continue;
@@ -99,6 +113,23 @@ pub fn pack(
     let file = file.into_inner().map_err(|e| write(e.into_error()))?;
     file.sync_all().map_err(write)?;
     Ok(packed)
+}
+
+/// A database's copy on its way into the archive.
+struct Copy(PathBuf);
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}
+
+/// What SQLite keeps beside a database is in the copy of the database.
+fn belongs_to_database(path: &Path) -> bool {
+    let name = path.as_os_str().to_string_lossy();
+    ["-wal", "-shm", "-journal"]
+        .iter()
+        .any(|end| name.strip_suffix(end).is_some_and(|database| sqlite::is_database(Path::new(database))))
 }
 
 /// Reads a whole archive; its checksum is checked on the way.
@@ -115,6 +146,15 @@ pub fn read_back(archive: &Path, stop: &CancellationToken) -> io::Result<Seal> {
     // The checksum stands behind the last entry.
     io::copy(&mut tar.into_inner(), &mut io::sink())?;
     Ok(seal)
+}
+
+/// A new file that only this user may read: the archive holds what others may not have been allowed to.
+pub fn create(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Compresses into `file`. The checksum is zstd's own, over the contents.

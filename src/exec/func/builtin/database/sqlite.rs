@@ -1,6 +1,8 @@
-//! SQLite files. A query opens the file read-only; our own database is refused whatever path leads
+//! SQLite files. What a statement may do is SQLite's own word (`confine`), not our reading of the text.
+//! A query opens the file read-only; our own database is refused whatever path leads
 //! to it. A run that is ended early interrupts the statement at once.
 
+use super::super::sqlite::{NotOne, confine, release};
 use super::rows::{Rows, blob, float};
 use super::{Ask, Call, as_text, too_slow, words};
 use crate::domain::Text;
@@ -40,15 +42,51 @@ pub async fn run(ask: &Ask<'_>, rows: &mut Rows, call: &Call<'_>) -> Result<u64,
     let mut handle = db.lock_handle().await.map_err(|e| words(&e, ask))?;
     handle.set_progress_handler(PROGRESS_OPS, move || !stop.is_cancelled());
     drop(handle);
-    let done = ask_it(&mut db, ask, rows).await.map_err(|e| words(&e, ask));
+    let done = ask_it(&mut db, ask, rows).await;
     if done.is_ok() {
         db.close().await.ok();
     }
     done
 }
 
-async fn ask_it(db: &mut SqliteConnection, ask: &Ask<'_>, rows: &mut Rows) -> sqlx::Result<u64> {
-    let mut tx = db.begin_with(if ask.write { "BEGIN IMMEDIATE" } else { "BEGIN" }).await?;
+async fn ask_it(db: &mut SqliteConnection, ask: &Ask<'_>, rows: &mut Rows) -> Result<u64, Text> {
+    let failed = |e: sqlx::Error| words(&e, ask);
+    let mut tx = db.begin_with(if ask.write { "BEGIN IMMEDIATE" } else { "BEGIN" }).await.map_err(failed)?;
+    let mut handle = tx.lock_handle().await.map_err(failed)?;
+    // SAFETY: while the handle is locked nobody else uses the connection.
+    let checked = unsafe { confine(handle.as_raw_handle().as_ptr(), &ask.sql) };
+    drop(handle);
+    checked.map_err(refused)?;
+    let done = steps(&mut tx, ask, rows).await.map_err(failed);
+    let mut handle = tx.lock_handle().await.map_err(failed)?;
+    // SAFETY: as above.
+    unsafe { release(handle.as_raw_handle().as_ptr()) };
+    drop(handle);
+    let affected = done?.ok_or_else(|| {
+        Text::new("语句没有执行完，原因不明", "the statement did not run to its end; nobody says why")
+    })?;
+    if ask.write {
+        tx.commit().await.map_err(failed)?;
+    }
+    Ok(affected)
+}
+
+/// The words of the text guard, for what only SQLite itself sees.
+fn refused(why: NotOne) -> Text {
+    match why {
+        NotOne::Several => Text::new("只能执行一条语句", "only one statement is run at a time"),
+        NotOne::Variable(name) => Text::new(
+            format!("参数名 {name} 不可用，请写 ? 或 $1、$2"),
+            format!("the variable {name} cannot be bound; write ? or $1, $2"),
+        ),
+        NotOne::Refused(said) => {
+            Text::new(format!("SQLite 拒绝该语句：{said}"), format!("SQLite says: {said}"))
+        }
+    }
+}
+
+/// The rows affected; `None`: SQLite ended without saying that it was done.
+async fn steps(tx: &mut SqliteConnection, ask: &Ask<'_>, rows: &mut Rows) -> sqlx::Result<Option<u64>> {
     let mut query = sqlx::query(AssertSqlSafe(ask.sql.clone()));
     for value in &ask.values {
         query = match value {
@@ -59,23 +97,20 @@ async fn ask_it(db: &mut SqliteConnection, ask: &Ask<'_>, rows: &mut Rows) -> sq
             text => query.bind(as_text(text)),
         };
     }
-    let mut affected = 0;
+    let mut affected = None;
     let mut stream = tx.fetch_many(query);
     while let Some(step) = stream.try_next().await? {
         match step {
-            Either::Left(done) => affected += done.rows_affected(),
+            Either::Left(done) => affected = Some(affected.unwrap_or(0) + done.rows_affected()),
             Either::Right(row) => {
                 let columns = row.columns().iter().enumerate();
                 let more = rows.push(columns.map(|(at, column)| (column.name(), value(&row, at))));
                 if !more && !ask.write {
+                    affected = Some(0);
                     break;
                 }
             }
         }
-    }
-    drop(stream);
-    if ask.write {
-        tx.commit().await?;
     }
     Ok(affected)
 }

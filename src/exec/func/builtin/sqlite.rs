@@ -1,10 +1,13 @@
-//! Copies a live SQLite database with SQLite's own backup API and checks the copy. The one file of
-//! ours with `unsafe`: sqlx has no way to that API. Both connections are opened and closed here,
-//! and no handle leaves this file.
+//! What only SQLite itself can do or say, and sqlx has no way to: copying a live database with its
+//! backup API, telling whether a file is a database, holding a connection to one harmless statement.
+//! The one file of ours with `unsafe`.
+//!
+//! A database is never opened but by SQLite: the system drops all locks that this process holds on a
+//! file as soon as anything in it closes that file, and the next program to come would think nobody is
+//! there. SQLite knows this and waits with its own closes.
 
 use libsqlite3_sys as ffi;
 use std::ffi::{CStr, CString, c_int, c_void};
-use std::io::Read;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::ptr;
@@ -17,12 +20,152 @@ const BUSY_MS: c_int = 25;
 /// Steps of SQLite's machine between two looks at the stop.
 const PROGRESS_OPS: c_int = 10_000;
 
-/// Whether a file begins as SQLite databases do.
+/// Whether a file is an SQLite database; one that is locked is.
 pub fn is_database(path: &Path) -> bool {
-    let mut magic = [0; 16];
-    path.is_file()
-        && std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
-        && &magic == b"SQLite format 3\0"
+    // Databases are whole pages; most other files need not be looked into.
+    if !path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0 && meta.len() % 512 == 0) {
+        return false;
+    }
+    let never = CancellationToken::new();
+    let Ok(db) = Connection::open(path, ffi::SQLITE_OPEN_READONLY, &never) else { return false };
+    db.value(c"PRAGMA schema_version").is_ok()
+        // SAFETY: the connection is open.
+        || !matches!(unsafe { ffi::sqlite3_errcode(db.db) }, ffi::SQLITE_NOTADB | ffi::SQLITE_CANTOPEN)
+}
+
+/// The pragmas that a job may ask; they only tell.
+const PRAGMAS: [&str; 17] = [
+    "table_info",
+    "table_xinfo",
+    "table_list",
+    "index_list",
+    "index_info",
+    "index_xinfo",
+    "foreign_key_list",
+    "foreign_key_check",
+    "database_list",
+    "collation_list",
+    "function_list",
+    "integrity_check",
+    "quick_check",
+    "user_version",
+    "page_count",
+    "page_size",
+    "freelist_count",
+];
+
+/// What is wrong with a text that is to be one statement.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotOne {
+    /// There is more behind the first.
+    Several,
+    /// It holds a variable that values cannot be bound to.
+    Variable(String),
+    /// SQLite does not understand it, or it may not do what it says.
+    Refused(String),
+}
+
+/// Has SQLite itself say whether the text is one statement that a job may run, and holds the
+/// connection to that: no other files, no end of the transaction. `release` ends it.
+///
+/// # Safety
+/// `db` is an open connection that nobody else uses meanwhile.
+pub unsafe fn confine(db: *mut ffi::sqlite3, sql: &str) -> Result<(), NotOne> {
+    // SAFETY: the caller's connection; the callback takes nothing of ours.
+    unsafe {
+        ffi::sqlite3_limit(db, ffi::SQLITE_LIMIT_ATTACHED, 0);
+        ffi::sqlite3_set_authorizer(db, Some(authorize), ptr::null_mut());
+    }
+    let mut rest = sql.as_bytes();
+    let mut statements = 0;
+    while !rest.is_empty() {
+        let (mut statement, mut tail) = (ptr::null_mut(), ptr::null());
+        let length = c_int::try_from(rest.len()).map_err(|_| NotOne::Refused("it is too long".into()))?;
+        // SAFETY: the text has that length; both are places for what SQLite gives back.
+        let code = unsafe {
+            ffi::sqlite3_prepare_v2(db, rest.as_ptr().cast(), length, &raw mut statement, &raw mut tail)
+        };
+        if code != ffi::SQLITE_OK {
+            // SAFETY: the connection is open; the text is copied at once.
+            let said = unsafe { CStr::from_ptr(ffi::sqlite3_errmsg(db)).to_string_lossy().into_owned() };
+            return Err(if statements > 0 { NotOne::Several } else { NotOne::Refused(said) });
+        }
+        let empty = statement.is_null();
+        // SAFETY: `statement` was prepared above (or is null, which is allowed) and is finalized once.
+        let odd = unsafe {
+            let odd = odd_variable(statement);
+            ffi::sqlite3_finalize(statement);
+            odd
+        };
+        if let Some(name) = odd {
+            return Err(NotOne::Variable(name));
+        }
+        // Comments and blanks are no statement.
+        statements += u32::from(!empty);
+        if statements > 1 {
+            return Err(NotOne::Several);
+        }
+        let used = (tail as usize).saturating_sub(rest.as_ptr() as usize);
+        if used == 0 {
+            break;
+        }
+        rest = &rest[used.min(rest.len())..];
+    }
+    Ok(())
+}
+
+/// Takes the rules off, so that the transaction can be ended.
+///
+/// # Safety
+/// As for `confine`.
+pub unsafe fn release(db: *mut ffi::sqlite3) {
+    // SAFETY: the caller's connection; no callback any more.
+    unsafe { ffi::sqlite3_set_authorizer(db, None, ptr::null_mut()) };
+}
+
+/// A `$` variable that is not `$1`, `$2`, ...: sqlx takes those for numbers.
+///
+/// # Safety
+/// `statement` is prepared or null.
+unsafe fn odd_variable(statement: *mut ffi::sqlite3_stmt) -> Option<String> {
+    // SAFETY: the caller's statement; names end with NUL and live as long as it.
+    unsafe {
+        (1..=ffi::sqlite3_bind_parameter_count(statement)).find_map(|n| {
+            let name = ffi::sqlite3_bind_parameter_name(statement, n);
+            if name.is_null() {
+                return None;
+            }
+            let name = CStr::from_ptr(name).to_string_lossy().into_owned();
+            let number = name.strip_prefix(['$', '?']).map_or("1", |number| number);
+            (!number.parse().is_ok_and(|n: u32| n > 0)).then_some(name)
+        })
+    }
+}
+
+/// Asked by SQLite for each thing that a statement would do.
+unsafe extern "C" fn authorize(
+    _: *mut c_void,
+    action: c_int,
+    first: *const std::ffi::c_char,
+    second: *const std::ffi::c_char,
+    _: *const std::ffi::c_char,
+    _: *const std::ffi::c_char,
+) -> c_int {
+    let text = |at: *const std::ffi::c_char| {
+        // SAFETY: SQLite gives texts with their NUL, or null.
+        if at.is_null() {
+            String::new()
+        } else {
+            unsafe { CStr::from_ptr(at) }.to_string_lossy().to_ascii_lowercase()
+        }
+    };
+    let allowed = match action {
+        ffi::SQLITE_ATTACH | ffi::SQLITE_DETACH | ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => false,
+        ffi::SQLITE_PRAGMA => PRAGMAS.contains(&text(first).as_str()),
+        ffi::SQLITE_FUNCTION => text(second) != "load_extension",
+        _ => true,
+    };
+    if allowed { ffi::SQLITE_OK } else { ffi::SQLITE_DENY }
 }
 
 /// Copies `source` into the new database `copy` and has SQLite check the copy whole.
