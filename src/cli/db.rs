@@ -60,7 +60,7 @@ pub fn backup(config: &Config, to: Option<PathBuf>) -> anyhow::Result<()> {
 
 /// Never under a running server: it would find other tables than it knows.
 fn update(config: &Config, path: &Path) -> anyhow::Result<()> {
-    let _lock = app::lock_data_dir(&config.data_dir)?;
+    let _locks = app::lock(config)?;
     block_on(async {
         Store::open(path).await?.close().await;
         Ok(())

@@ -22,6 +22,7 @@ pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use inspect::{Schema, inspect, newest_schema};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
+pub use open::lock_beside;
 pub use report::JobTimes;
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunFilter, RunRecord, RunsOf};

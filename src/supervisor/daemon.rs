@@ -6,9 +6,10 @@ use super::policy::{Policy, Verdict};
 use super::{Health, Paths, ServerFile, notify};
 use crate::clock::Clock;
 use crate::config::{DaemonConfig, Flags};
+use crate::private;
 use crate::signals::{ReloadSignals, StopSignals};
 use anyhow::{Context, bail};
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::process::{Child, Command};
@@ -60,16 +61,12 @@ pub async fn supervise(paths: &Paths, flags: &Flags, config: &DaemonConfig) -> a
 /// One supervisor a runtime folder; held as long as the file is open.
 fn lock(paths: &Paths) -> anyhow::Result<File> {
     let path = paths.0.join("daemon.lock");
-    let cannot = || format!("{} cannot be locked; choose another RUNTIME_DIR", path.display());
-    std::fs::create_dir_all(&paths.0).with_context(cannot)?;
-    let file = File::options().create(true).truncate(false).write(true).open(&path).with_context(cannot)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!("a supervisor is already running on {}; `timerjobs stop -f` ends it", paths.0.display())
-        }
-        Err(TryLockError::Error(e)) => Err(e).with_context(cannot),
-    }
+    std::fs::create_dir_all(&paths.0)
+        .and_then(|()| private::lock(&path))
+        .with_context(|| format!("{} cannot be locked; choose another RUNTIME_DIR", path.display()))?
+        .with_context(|| {
+            format!("a supervisor is already running on {}; `timerjobs stop -f` ends it", paths.0.display())
+        })
 }
 
 struct Signals {
