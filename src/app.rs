@@ -7,21 +7,21 @@ mod history;
 use crate::api::{self, Api};
 use crate::clock::Clock;
 use crate::config::reload::{Reloaded, Reloads, Requests};
-use crate::config::{self, Config, ConfigError, Setting, shown};
+use crate::config::{self, Config, ConfigError, DatabaseUrl, Setting, shown};
 use crate::domain::event::Event;
 use crate::engine::{self, Engine};
 use crate::exec::func::Functions;
 use crate::exec::{self, Executor};
+use crate::private;
 use crate::signals::StopSignals;
-use crate::store::Store;
+use crate::store::{self, Held, Store};
 use crate::telemetry::files::Files;
 use crate::telemetry::log::Control;
 use crate::telemetry::metrics::Metrics;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use history::StoreHistory;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -60,8 +60,8 @@ pub struct App {
     reloads: Reloads,
     functions: Arc<Functions>,
     functions_task: AbortOnDropHandle<()>,
-    /// Held as long as we live: one server a data folder.
-    _lock: File,
+    /// Held as long as we live.
+    _locks: (Vec<File>, Option<Held>),
 }
 
 impl App {
@@ -69,8 +69,9 @@ impl App {
     /// order, so that a server that cannot serve starts no run.
     pub async fn build(parts: Parts) -> anyhow::Result<Self> {
         let Parts { config, source, clock, stop, log } = parts;
-        let lock = lock_data_dir(&config.data_dir)?;
+        let locks = lock(&config)?;
         let listener = bind(&config).await?;
+        let held = database::hold(&config).await?;
         let store = database::open(&config).await?;
         let exec =
             Executor::new(exec_settings(&config, &store)).context("the HTTP client cannot be set up")?;
@@ -112,7 +113,7 @@ impl App {
             reloads,
             functions: exec_functions,
             functions_task,
-            _lock: lock,
+            _locks: (locks, held),
         })
     }
 
@@ -273,21 +274,20 @@ async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// One server, or one who changes the tables, a data folder; held as long as the file is open.
-pub fn lock_data_dir(folder: &Path) -> anyhow::Result<File> {
-    let path = folder.join("timerjobs.lock");
-    std::fs::create_dir_all(folder)
-        .and_then(|()| File::options().create(true).truncate(false).write(true).open(&path))
-        .map(|file| (file.try_lock(), file))
-        .map_err(|e| anyhow::anyhow!("{}: the data folder cannot be written ({e}); choose another DATA_DIR", shown(folder)))
-        .and_then(|(locked, file)| match locked {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => bail!(
-                "{}: another TimerJobs server is running on this data folder; stop it first, or choose another DATA_DIR",
-                shown(folder)
-            ),
-            Err(TryLockError::Error(e)) => bail!("{}: the data folder cannot be locked ({e})", shown(folder)),
-        })
+/// One server, or one who changes the tables, a data folder and a database; held as long as the files
+/// are open. The database has a lock of its own: it may lie elsewhere, and two folders may name it.
+pub fn lock(config: &Config) -> anyhow::Result<Vec<File>> {
+    let folder = &config.data_dir;
+    let data = private::make_folder(folder)
+        .and_then(|()| private::lock(&folder.join("timerjobs.lock")))
+        .with_context(|| format!("{}: the data folder cannot be written; choose another DATA_DIR", shown(folder)))?
+        .with_context(|| format!("{}: another TimerJobs server is running on this data folder; stop it first, or choose another DATA_DIR", shown(folder)))?;
+    // A server keeps such a lock itself: see `database::hold`.
+    let DatabaseUrl::Sqlite(path) = &config.database.url else { return Ok(vec![data]) };
+    let database = store::lock_beside(path)
+        .with_context(|| format!("{}: the database's folder cannot be written; give this user write access to it, or name a file elsewhere in DATABASE_URL", shown(path)))?
+        .with_context(|| format!("{}: another TimerJobs server is running on this database; stop it first, or name another file in DATABASE_URL", shown(path)))?;
+    Ok(vec![data, database])
 }
 
 #[cfg(test)]

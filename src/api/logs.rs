@@ -34,10 +34,11 @@ pub(super) async fn system_log(api: Arc<Api>, call: Call) -> Answer {
         text: call.text("text").filter(|text| !text.is_empty()),
     };
     if let Some(n) = call.int("n") {
-        let found = with_files(&api, move |files| files.page(&filter, 1, n)).await;
-        return read(found, |mut found| {
-            found.lines.reverse();
-            Answer::ok("成功", "ok", json!({"lines": found.lines}))
+        let found =
+            with_files(&api, move |files| files.newest(&filter, usize::try_from(n).unwrap_or(0))).await;
+        return read(found, |mut lines| {
+            lines.reverse();
+            Answer::ok("成功", "ok", json!({"lines": lines}))
         });
     }
     let (page, size) = call.page();
@@ -181,8 +182,7 @@ async fn with_files<T: Send + 'static>(
     api: &Api,
     work: impl FnOnce(&Files) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    let files = api.files.clone();
-    tokio::task::spawn_blocking(move || work(&files)).await.map_err(io::Error::other)?
+    api.files.run(work).await
 }
 
 fn read<T>(result: io::Result<T>, shape: impl FnOnce(T) -> Answer) -> Answer {

@@ -18,7 +18,7 @@ use crate::config::reload::Reloads;
 use crate::domain::UtcMs;
 use crate::domain::access::IpRules;
 use crate::engine::Engine;
-use crate::telemetry::files::Files;
+use crate::telemetry::files::{self, Files};
 use crate::telemetry::log::Control;
 use crate::telemetry::metrics::{self, Metrics};
 use answer::Answer;
@@ -61,7 +61,7 @@ pub struct Api {
     lists: tokio::sync::Mutex<Lists>,
     /// Those in force, to be shown.
     settings: RwLock<Value>,
-    files: Files,
+    files: files::Shared,
     log: Control,
     metrics: Arc<Metrics>,
     reloads: Reloads,
@@ -89,7 +89,7 @@ impl Api {
             access,
             lists: tokio::sync::Mutex::new(lists),
             settings: RwLock::new(config.snapshot()),
-            files,
+            files: files::Shared::new(files),
             log,
             metrics,
             reloads,

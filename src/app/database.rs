@@ -1,7 +1,7 @@
 //! Opens the store that the settings name.
 
 use crate::config::{Config, DatabaseUrl, ServerKind, ServerUrl};
-use crate::store::{self, Server, Store, TlsMode};
+use crate::store::{self, Held, Server, Store, TlsMode};
 use std::path::PathBuf;
 
 /// Opens it and brings its tables up to date.
@@ -10,6 +10,15 @@ pub async fn open(config: &Config) -> anyhow::Result<Store> {
         DatabaseUrl::Sqlite(path) => Store::open(path).await?,
         DatabaseUrl::Server(url) => Store::open_server(&server(config, url)).await?,
     })
+}
+
+/// Keeps other servers of ours off a database on a server, as long as it is held; `None`: a file has
+/// locks of its own.
+pub async fn hold(config: &Config) -> anyhow::Result<Option<Held>> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(_) => Ok(None),
+        DatabaseUrl::Server(url) => Ok(Some(store::hold(&server(config, url)).await?)),
+    }
 }
 
 /// The SQLite file; empty for a server.

@@ -79,8 +79,9 @@ async fn schema(config: &Config) -> anyhow::Result<Schema> {
 
 /// Never under a running server: it would find other tables than it knows.
 fn update(config: &Config) -> anyhow::Result<()> {
-    let _lock = app::lock_data_dir(&config.data_dir)?;
+    let _locks = app::lock(config)?;
     block_on(async {
+        let _held = app::database::hold(config).await?;
         app::database::open(config).await?.close().await;
         Ok(())
     })

@@ -9,7 +9,7 @@ mod start;
 mod status;
 
 use crate::config::{self, Config, ConfigError, Flags};
-use crate::supervisor::{self, Paths, background};
+use crate::supervisor::{self, Paths, background, init};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -95,6 +95,9 @@ struct StartArgs {
     /// Run under a supervisor.
     #[arg(short = 'f')]
     supervised: bool,
+    /// Its terminal is a file: what the log says is not said there too.
+    #[arg(long, hide = true)]
+    in_background: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -134,14 +137,20 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Start(StartArgs { detached: true, supervised, flags })
+        Command::Start(StartArgs { supervised, flags, .. }) if init::is_needed() => {
+            return start::first_process(flags, supervised);
+        }
+        Command::Daemon(flags) if init::is_needed() => return start::first_process(flags, true),
+        Command::Start(StartArgs { detached: true, supervised, flags, .. })
             if !background::stays_in_foreground() =>
         {
             start::in_background(flags, supervised)?;
         }
-        Command::Start(StartArgs { supervised: true, flags, .. }) => start::supervisor(flags)?,
-        Command::Start(StartArgs { flags, .. }) => start::server(flags)?,
-        Command::Daemon(flags) => start::supervisor(flags)?,
+        Command::Start(StartArgs { supervised: true, flags, in_background, .. }) => {
+            start::supervisor(flags, in_background)?;
+        }
+        Command::Start(StartArgs { flags, in_background, .. }) => start::server(flags, in_background)?,
+        Command::Daemon(flags) => start::supervisor(flags, false)?,
         Command::Stop { force, file } => supervisor::stop(&file.paths(), force)?,
         Command::Restart(flags) => {
             let (paths, flags) = start::place(flags)?;

@@ -7,9 +7,10 @@ use crate::config::{Config, Flags};
 use crate::engine::Stop;
 use crate::signals::ReloadSignals;
 use crate::supervisor::pidfile::{self, PidFile};
-use crate::supervisor::{self, Paths, ServerFile, background, notify};
+use crate::supervisor::{self, Paths, ServerFile, background, console, init, notify};
 use crate::telemetry::log;
 use anyhow::Context;
+use std::process::ExitCode;
 use tokio::sync::watch;
 
 /// Where a server with these flags keeps its files, and the flags as another folder would write them.
@@ -23,17 +24,28 @@ pub fn in_background(flags: Flags, supervised: bool) -> anyhow::Result<()> {
     background::start(&paths, &flags, supervised)
 }
 
-pub fn supervisor(flags: Flags) -> anyhow::Result<()> {
-    let (config, flags) = settled(flags)?;
-    super::block_on(supervisor::supervise(&Paths(config.runtime_dir), &flags, &config.daemon))
+/// As a container's first process.
+pub fn first_process(flags: Flags, supervised: bool) -> anyhow::Result<ExitCode> {
+    let (_, flags) = settled(flags)?;
+    super::block_on(init::run(&flags, supervised))
 }
 
-pub fn server(flags: Flags) -> anyhow::Result<()> {
+pub fn supervisor(flags: Flags, in_background: bool) -> anyhow::Result<()> {
+    let (config, flags) = settled(flags)?;
+    let paths = Paths(config.runtime_dir);
+    super::block_on(supervisor::supervise(&paths, &flags, &config.daemon, in_background))
+}
+
+pub fn server(flags: Flags, in_background: bool) -> anyhow::Result<()> {
     let (config, flags) = settled(flags)?;
     let paths = Paths(config.runtime_dir.clone());
     pidfile::refuse_second(&paths.job_pid(), "TimerJobs", "timerjobs stop")?;
     let host = config.host.clone();
-    let (log, _written_at_the_end) = log::init(&config, Clock::System)?;
+    let terminal = if in_background { log::Terminal::Silent } else { log::Terminal::Lines };
+    let (log, _written_at_the_end) = log::init(&config, Clock::System, terminal)?;
+    if in_background {
+        console::log_panics();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -28,10 +28,11 @@ pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use inspect::{Schema, inspect, newest_schema};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
+pub use open::lock_beside;
 pub use report::JobTimes;
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunRecord, RunsOf};
-pub use server::{Server, ServerKind, TlsMode, inspect_server};
+pub use server::{Held, Server, ServerKind, TlsMode, hold, inspect_server};
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,13 @@
 use super::db::{Db, Pool};
 use super::sql::Dialect;
 use super::{Error, Store, chain, migrate};
+use crate::private;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,13 +79,15 @@ impl Store {
     async fn open_within(path: &Path, busy: Duration) -> Result<Self, OpenError> {
         let fail = |what: String, mend| OpenError::new(path, what, mend);
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|e| {
+            private::make_folder(folder).map_err(|e| {
                 fail(format!("the folder cannot be made: {e}"), "choose another DATA_DIR or mend its rights")
             })?;
         }
         if path.is_dir() {
             return Err(fail("is a folder".into(), "name a file in DATABASE_URL"));
         }
+        // Before SQLite makes it for everybody; the files beside it get its rights.
+        drop(make_file(path));
         Self::connect(path, busy).await.map_err(|e| explain_at(path, &e))
     }
 
@@ -122,6 +127,26 @@ impl Store {
             file: Some(Arc::new(OpenFile::look(path).map_err(sqlx::Error::Io)?)),
         })
     }
+}
+
+/// Locks the database for one server by a file beside it, `None`: another has it. Whatever the way to
+/// it, through links or not, it is one lock.
+pub fn lock_beside(path: &Path) -> io::Result<Option<File>> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    private::make_folder(folder)?;
+    make_file(path)?;
+    let mut name = path.canonicalize()?.into_os_string();
+    name.push(".lock");
+    private::lock(Path::new(&name))
+}
+
+/// Makes the file where there is none, also where a link leads to none. One that is there is not even
+/// opened: closing it would drop SQLite's locks on it.
+fn make_file(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    private::options().create(true).append(true).open(path).map(drop)
 }
 
 /// What an error of the library means for the file.

@@ -195,3 +195,41 @@ async fn a_file_that_was_deleted_or_replaced_takes_no_more_writes() {
     store.commit(&batch()).await.unwrap();
     store.ping().await.unwrap();
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_we_make_is_read_by_us_alone_and_what_is_there_keeps_its_rights() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempdir().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let path = dir.path().join("data/new.db");
+    let store = Store::open(&path).await.unwrap();
+    store.probe_write().await.unwrap();
+    assert_eq!(mode(&dir.path().join("data")), 0o700);
+    for name in ["new.db", "new.db-wal", "new.db-shm"] {
+        assert_eq!(mode(&dir.path().join("data").join(name)), 0o600, "{name}");
+    }
+    let path = dir.path().join("there.db");
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o664)).unwrap();
+    Store::open(&path).await.unwrap();
+    assert_eq!(mode(&path), 0o664);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_database_has_one_lock_whatever_the_way_to_it() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("a/x.db");
+    let (link, folder) = (dir.path().join("link.db"), dir.path().join("b"));
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("a"), &folder).unwrap();
+    std::fs::create_dir(dir.path().join("a")).unwrap();
+    // The link comes first: it leads to a file that is not there yet.
+    let held = lock_beside(&link).unwrap().expect("free");
+    for way in [&path, &link, &folder.join("x.db"), &dir.path().join("a/../b/x.db")] {
+        assert!(lock_beside(way).unwrap().is_none(), "{}", way.display());
+    }
+    drop(held);
+    assert!(lock_beside(&path).unwrap().is_some());
+}

@@ -101,6 +101,55 @@ impl Store {
     }
 }
 
+/// A lock on the server that ends with its connection.
+pub struct Held(#[expect(dead_code, reason = "it is held, not used")] HeldBy);
+
+#[expect(dead_code, reason = "held, not used")]
+enum HeldBy {
+    MySql(sqlx::MySqlConnection),
+    Postgres(sqlx::PgConnection),
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+/// One server of ours a set of tables: two would each take the other's runs for those of a dead one.
+pub async fn hold(server: &Server) -> Result<Held, ServerError> {
+    let held = tokio::time::timeout(server.connect_timeout, try_hold(server)).await;
+    let held = held.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| explain(server, &e))?;
+    held.map(Held).ok_or_else(|| ServerError {
+        place: server.to_string(),
+        what: "another TimerJobs server is running on this database".into(),
+        mend: "stop it first, or choose another database or DATABASE_TABLE_PREFIX",
+    })
+}
+
+async fn try_hold(server: &Server) -> Result<Option<HeldBy>, sqlx::Error> {
+    let name = format!("{}server", server.prefix);
+    Ok(match server.kind {
+        ServerKind::MySql => {
+            let mut conn = mysql_options(server).connect().await?;
+            // An idle connection would be closed after eight hours, and the lock with it.
+            conn.execute("SET SESSION wait_timeout = 31536000").await?;
+            // The name is the whole server's, not the database's.
+            let name = format!("{}.{name}", server.database);
+            let name = name.get(name.len().saturating_sub(64)..).unwrap_or(&name);
+            let locked: Option<i64> =
+                sqlx::query_scalar("SELECT GET_LOCK(?, 0)").bind(name).fetch_one(&mut conn).await?;
+            (locked == Some(1)).then_some(HeldBy::MySql(conn))
+        }
+        ServerKind::Postgres => {
+            let mut conn = postgres_options(server).connect().await?;
+            let sql = "SELECT pg_try_advisory_lock(hashtext('timerjobs'), hashtext($1))";
+            let locked: bool = sqlx::query_scalar(sql).bind(name).fetch_one(&mut conn).await?;
+            locked.then_some(HeldBy::Postgres(conn))
+        }
+    })
+}
+
 /// Whose tables the database holds; changes nothing.
 pub async fn inspect_server(server: &Server) -> Result<Schema, ServerError> {
     let looked = tokio::time::timeout(server.connect_timeout, look(server)).await;
@@ -248,7 +297,7 @@ fn explain(server: &Server, e: &sqlx::Error) -> ServerError {
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let (what, mend) = if has(&["Connection refused", "os error 111"]) {
         ("nobody answers at this address".into(), "start the database server, or mend DATABASE_URL")
-    } else if has(&["Access denied", "password authentication failed", "28P01", "28000"]) {
+    } else if has(&["Access denied", "password authentication failed", "role \"", "28P01", "28000"]) {
         (format!("the server refuses this account ({text})"), "mend user, password or the account's rights")
     } else if has(&["Unknown database", "does not exist"]) {
         (
@@ -279,4 +328,49 @@ fn explain(server: &Server, e: &sqlx::Error) -> ServerError {
         (format!("the database cannot be used ({text})"), "see the cause in brackets")
     };
     ServerError { place: server.to_string(), what, mend }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::server;
+
+    #[tokio::test]
+    async fn a_database_has_one_server_at_a_time() {
+        for kind in [ServerKind::MySql, ServerKind::Postgres] {
+            let (one, other) = (server(kind), server(kind));
+            let held = hold(&one).await.unwrap();
+            let refused = hold(&one).await.unwrap_err().to_string();
+            assert!(
+                refused.contains("another TimerJobs server is running on this database; stop it"),
+                "{refused}"
+            );
+            // Other tables are another installation.
+            hold(&other).await.unwrap();
+            drop(held);
+            // The server hears of the closed connection a moment later.
+            while hold(&one).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_server_is_told_in_one_line_without_the_password() {
+        for kind in [ServerKind::MySql, ServerKind::Postgres] {
+            let right = server(kind);
+            let (user, password) = ("nobody".to_owned(), "s3cret".to_owned());
+            for (wrong, part) in [
+                (Server { port: 1, ..right.clone() }, "nobody answers"),
+                (Server { database: "tj_missing".into(), ..right.clone() }, "no such database"),
+                (Server { user: user.clone(), password: password.clone(), ..right.clone() }, "account"),
+                (Server { tls: TlsMode::VerifyFull, ..right.clone() }, "encrypted connection"),
+            ] {
+                // PostgreSQL on this machine trusts whoever comes: an unknown role is refused all the same.
+                let line = Store::open_server(&wrong).await.unwrap_err().to_string();
+                assert!(line.contains(part) || line.contains("cannot be"), "{kind:?} {part}: {line}");
+                assert!(!line.contains("s3cret") && line.lines().count() == 1, "{line}");
+            }
+        }
+    }
 }

@@ -1,11 +1,10 @@
 //! Starting in the background: our own program again, apart from the terminal. The caller is told
 //! how it went: where the server is, or why there is none.
 
-use super::pidfile;
-use super::{Health, Paths, ServerFile};
+use super::{Health, Paths, ServerFile, console, init, pidfile};
 use crate::config::Flags;
 use anyhow::{Context, bail};
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,23 +13,29 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(50);
 const LOOKS: u32 = 1_200;
 
+/// Tells the process that it is the one in the background, whose terminal is a file. A flag, because
+/// jobs inherit variables.
+pub const FLAG: &str = "--in-background";
+
 /// Whether `-d` must not leave the foreground: as a container's first process or under systemd, the
 /// end of the foreground process would be the end of the service.
 pub fn stays_in_foreground() -> bool {
     let under_systemd =
         ["INVOCATION_ID", "NOTIFY_SOCKET"].iter().any(|name| std::env::var_os(name).is_some());
-    std::process::id() == 1 || under_systemd
+    init::is_needed() || under_systemd
 }
 
 /// Starts the server, or its supervisor, and waits until the server answers.
 pub fn start(paths: &Paths, flags: &Flags, supervised: bool) -> anyhow::Result<()> {
     pidfile::refuse_second(&paths.daemon_pid(), "a supervisor", "timerjobs stop -f")?;
     pidfile::refuse_second(&paths.job_pid(), "TimerJobs", "timerjobs stop")?;
-    let console = paths.0.join("log").join("console.log");
-    let (out, err) = open(&console).with_context(|| format!("{} cannot be written", console.display()))?;
+    let console = console::path(paths);
+    let (out, err) = console::open(&console)
+        .and_then(|out| Ok((out.try_clone()?, out)))
+        .with_context(|| format!("{} cannot be written", console.display()))?;
     let before = fs::metadata(&console)?.len();
     let mut command = Command::new(std::env::current_exe().context("the program does not find itself")?);
-    command.arg("start").args(supervised.then_some("-f")).args(flags.args());
+    command.arg("start").args(supervised.then_some("-f")).arg(FLAG).args(flags.args());
     command.stdin(Stdio::null()).stdout(out).stderr(err);
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -59,15 +64,6 @@ pub fn restart(paths: &Paths, flags: Flags) -> anyhow::Result<()> {
     let had = ServerFile::read(&paths.server_file()).map(|file| file.flags).unwrap_or_default();
     super::stop(paths, supervised)?;
     start(paths, &flags.or(had), supervised)
-}
-
-fn open(console: &Path) -> std::io::Result<(File, File)> {
-    if let Some(folder) = console.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let out = File::options().create(true).append(true).open(console)?;
-    let err = out.try_clone()?;
-    Ok((out, err))
 }
 
 /// The last line that this start wrote.

@@ -3,21 +3,30 @@
 
 use super::pidfile::{self, PidFile};
 use super::policy::{Policy, Verdict};
-use super::{Health, Paths, ServerFile, notify};
+use super::{Health, Paths, ServerFile, background, console, notify};
 use crate::clock::Clock;
 use crate::config::{DaemonConfig, Flags};
+use crate::private;
 use crate::signals::{ReloadSignals, StopSignals};
 use anyhow::{Context, bail};
-use std::fs::{File, TryLockError};
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::process::{Child, Command};
+use tokio_util::task::AbortOnDropHandle;
 
 /// How often a starting server is looked at, to tell the service manager that it is ready.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs servers until one ends cleanly, the supervisor is told to stop, or it gives up.
-pub async fn supervise(paths: &Paths, flags: &Flags, config: &DaemonConfig) -> anyhow::Result<()> {
+pub async fn supervise(
+    paths: &Paths,
+    flags: &Flags,
+    config: &DaemonConfig,
+    in_background: bool,
+) -> anyhow::Result<()> {
     // Pid files alone leave a gap between looking and writing; two that start at once meet here.
     let _lock = lock(paths)?;
     pidfile::refuse_second(&paths.daemon_pid(), "a supervisor", "timerjobs stop -f")?;
@@ -27,31 +36,42 @@ pub async fn supervise(paths: &Paths, flags: &Flags, config: &DaemonConfig) -> a
         reload: ReloadSignals::listen().context("signals cannot be listened for")?,
     };
     let _pid_file = PidFile::write(paths.daemon_pid())?;
+    // Asked once: of a program that was replaced the system names the old file, which has gone.
+    let program = std::env::current_exe().context("the own program is not found")?;
+    // It tells of this process, so it goes on while no server runs.
+    let _watchdog = AbortOnDropHandle::new(tokio::spawn(notify::feed_watchdog()));
     let clock = Clock::System;
     let mut policy = Policy::new(config.restart_delay, config.max_restarts);
     loop {
         let began = clock.read().elapsed;
-        let mut child = start_server(flags)?;
-        let end = watch(&mut child, paths, &mut signals).await?;
+        if in_background {
+            // A console that cannot be shortened is no reason to have no server.
+            let _ = console::shorten(&console::path(paths));
+        }
+        let end = match start_server(&program, flags, in_background) {
+            Ok(mut child) => watch(&mut child, paths, &mut signals).await?,
+            Err(e) => End::ByItself(Err(e)),
+        };
         let now = clock.read().elapsed;
         let how = match end {
             End::AsTold => return Ok(()),
-            End::ByItself(status) if status.success() => {
+            End::ByItself(Ok(status)) if status.success() => {
                 eprintln!("supervisor: the server ended cleanly, so it is not started again");
                 return Ok(());
             }
-            End::ByItself(status) => status,
+            End::ByItself(Ok(status)) => format!("the server died ({status})"),
+            End::ByItself(Err(e)) => format!("the server cannot be started ({e})"),
         };
         match policy.server_died(now, now.saturating_sub(began)) {
             Verdict::RestartAfter(delay) => {
-                eprintln!("supervisor: the server died ({how}); started again in {} s", delay.as_secs());
+                eprintln!("supervisor: {how}; started again in {} s", delay.as_secs());
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}
                     () = signals.stop.recv() => return Ok(()),
                 }
             }
             Verdict::GiveUp => {
-                bail!("the server died ({how}) after {} restarts: given up", config.max_restarts)
+                bail!("{how} after {} restarts: given up", config.max_restarts)
             }
         }
     }
@@ -60,16 +80,12 @@ pub async fn supervise(paths: &Paths, flags: &Flags, config: &DaemonConfig) -> a
 /// One supervisor a runtime folder; held as long as the file is open.
 fn lock(paths: &Paths) -> anyhow::Result<File> {
     let path = paths.0.join("daemon.lock");
-    let cannot = || format!("{} cannot be locked; choose another RUNTIME_DIR", path.display());
-    std::fs::create_dir_all(&paths.0).with_context(cannot)?;
-    let file = File::options().create(true).truncate(false).write(true).open(&path).with_context(cannot)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!("a supervisor is already running on {}; `timerjobs stop -f` ends it", paths.0.display())
-        }
-        Err(TryLockError::Error(e)) => Err(e).with_context(cannot),
-    }
+    std::fs::create_dir_all(&paths.0)
+        .and_then(|()| private::lock(&path))
+        .with_context(|| format!("{} cannot be locked; choose another RUNTIME_DIR", path.display()))?
+        .with_context(|| {
+            format!("a supervisor is already running on {}; `timerjobs stop -f` ends it", paths.0.display())
+        })
 }
 
 struct Signals {
@@ -79,18 +95,19 @@ struct Signals {
 
 enum End {
     AsTold,
-    ByItself(ExitStatus),
+    /// Also a server that did not begin.
+    ByItself(io::Result<ExitStatus>),
 }
 
 /// In a process group of its own: Ctrl-C reaches it once, through us, and not twice.
-fn start_server(flags: &Flags) -> anyhow::Result<Child> {
-    let mut command = Command::new(std::env::current_exe().context("the own program is not found")?);
-    command.arg("start").args(flags.args());
+fn start_server(program: &Path, flags: &Flags, in_background: bool) -> io::Result<Child> {
+    let mut command = Command::new(program);
+    command.arg("start").args(in_background.then_some(background::FLAG)).args(flags.args());
     // The service manager listens to us alone.
     command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
     #[cfg(unix)]
     command.process_group(0);
-    command.spawn().context("the server cannot be started")
+    command.spawn()
 }
 
 /// Waits for the server's end and passes signals on.
@@ -99,13 +116,11 @@ async fn watch(child: &mut Child, paths: &Paths, signals: &mut Signals) -> anyho
     let mut ready = false;
     let answers = until_it_answers(paths, child.id());
     tokio::pin!(answers);
-    let watchdog = notify::feed_watchdog();
-    tokio::pin!(watchdog);
     loop {
         tokio::select! {
             status = child.wait() => {
                 let status = status.context("the server cannot be waited for")?;
-                return Ok(if told { End::AsTold } else { End::ByItself(status) });
+                return Ok(if told { End::AsTold } else { End::ByItself(Ok(status)) });
             }
             () = signals.stop.recv() => {
                 told = true;
@@ -113,7 +128,6 @@ async fn watch(child: &mut Child, paths: &Paths, signals: &mut Signals) -> anyho
                 pass_on(child, pidfile::Word::Stop);
             }
             () = signals.reload.recv() => pass_on(child, pidfile::Word::Reload),
-            () = &mut watchdog => {}
             () = &mut answers, if !ready => {
                 ready = true;
                 notify::tell("READY=1");
@@ -136,15 +150,22 @@ async fn until_it_answers(paths: &Paths, pid: Option<u32>) {
     }
 }
 
-/// The child has not been waited for, so its pid is still its own.
 #[cfg(unix)]
 fn pass_on(child: &Child, word: pidfile::Word) {
+    if let Some(pid) = child.id() {
+        tell(pid, word);
+    }
+}
+
+/// Signals a child that has not been waited for, so its pid is still its own.
+#[cfg(unix)]
+pub(super) fn tell(pid: u32, word: pidfile::Word) {
     use rustix::process::{Pid, Signal, kill_process};
     let signal = match word {
         pidfile::Word::Stop => Signal::TERM,
         pidfile::Word::Reload => Signal::HUP,
     };
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
 }

@@ -2,7 +2,9 @@
 //! running one. It knows nothing of jobs.
 
 pub mod background;
+pub mod console;
 mod daemon;
+pub mod init;
 pub mod notify;
 pub mod pidfile;
 mod policy;

@@ -5,6 +5,7 @@
 use crate::clock::Clock;
 use crate::config::LogConfig;
 use crate::domain::UtcMs;
+use crate::private;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use std::fs::{self, File};
@@ -74,7 +75,7 @@ pub struct Daily {
 
 impl Daily {
     pub fn open(place: Place, days: usize, zone: Tz, clock: Clock) -> io::Result<Self> {
-        fs::create_dir_all(place.folder())?;
+        private::make_folder(place.folder())?;
         let today = day_of(clock.now(), zone);
         // A server that was down at midnight left its last day under today's name.
         let written = fs::metadata(place.current()).and_then(|m| m.modified());
@@ -128,7 +129,7 @@ pub fn day_of(at: UtcMs, zone: Tz) -> NaiveDate {
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).open(path)
+    private::options().create(true).append(true).open(path)
 }
 
 /// Gives today's file the name of its day; what is there under that name stays in front.
@@ -203,5 +204,20 @@ mod tests {
         assert_eq!(place.days().unwrap(), [day("2020-01-02")]);
         assert!(folder.path().join("app.2020-13-01.log").exists());
         assert!(folder.path().join("other.2020-01-01.log").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn new_files_are_read_by_us_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("log");
+        let (place, clock) = setup(&folder);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let mut log = Daily::open(place.clone(), 2, Tz::UTC, Clock::Settable(clock.clone())).unwrap();
+        assert_eq!((mode(&folder), mode(place.current())), (0o700, 0o600));
+        clock.advance(Duration::from_secs(24 * 3_600));
+        log.write_all(b"next day\n").unwrap();
+        assert_eq!(mode(place.current()), 0o600);
     }
 }

@@ -9,7 +9,9 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A search reads at most this many bytes, newest first.
 const SCAN_MAX: u64 = 256 << 20;
@@ -50,34 +52,65 @@ impl Files {
         Self { place: Place::new(&config.log), zone: config.zone, clock }
     }
 
-    /// The lines that match, newest first; `page` counts from 1.
+    /// The lines that match, newest first, and how many there are in all; `page` counts from 1.
     pub fn page(&self, filter: &Filter, page: i64, size: i64) -> io::Result<Found> {
+        let first = (page - 1).saturating_mul(size);
+        let wanted = first..first.saturating_add(size);
+        let (mut lines, mut total) = (Vec::new(), 0);
+        let cut = self.scan(filter, &mut SCAN_MAX.clone(), |line| {
+            if wanted.contains(&total) {
+                lines.push(line);
+            }
+            total += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok(Found { lines, total, cut })
+    }
+
+    /// The newest lines that match, newest first, at most `n`; reads no further back than it must.
+    pub fn newest(&self, filter: &Filter, n: usize) -> io::Result<Vec<String>> {
+        self.newest_within(filter, n, &mut SCAN_MAX.clone())
+    }
+
+    fn newest_within(&self, filter: &Filter, n: usize, left: &mut u64) -> io::Result<Vec<String>> {
+        let mut lines = Vec::new();
+        if n == 0 {
+            return Ok(lines);
+        }
+        self.scan(filter, left, |line| {
+            lines.push(line);
+            if lines.len() == n { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(lines)
+    }
+
+    /// Shows each line that matches, newest first, until `each` has seen enough or `left` bytes are
+    /// read; answers whether there was more to read.
+    fn scan(
+        &self,
+        filter: &Filter,
+        left: &mut u64,
+        mut each: impl FnMut(String) -> ControlFlow<()>,
+    ) -> io::Result<bool> {
         let level = filter.level.as_ref().map(|level| format!("\"level\":\"{level}\"").into_bytes());
         let text = filter.text.as_ref().map(|text| {
             // As it stands in a JSON line.
             let quoted = Value::from(text.as_str()).to_string();
             quoted.trim_matches('"').to_ascii_lowercase().into_bytes()
         });
-        let first = (page - 1).saturating_mul(size);
-        let wanted = first..first.saturating_add(size);
-        let mut found = Found { lines: Vec::new(), total: 0, cut: false };
-        let mut left = SCAN_MAX;
+        let mut cut = false;
         for path in self.paths(filter.day)? {
             let mut lines = Backwards::open(&path)?;
-            while let Some(line) = lines.next(&mut left)? {
+            while let Some(line) = lines.next(left)? {
                 let matches = level.as_ref().is_none_or(|level| contains(&line, level))
                     && text.as_ref().is_none_or(|text| contains(&line.to_ascii_lowercase(), text));
-                if !matches {
-                    continue;
+                if matches && each(String::from_utf8_lossy(&line).into_owned()).is_break() {
+                    return Ok(cut);
                 }
-                if wanted.contains(&found.total) {
-                    found.lines.push(String::from_utf8_lossy(&line).into_owned());
-                }
-                found.total += 1;
             }
-            found.cut |= left == 0;
+            cut |= *left == 0;
         }
-        Ok(found)
+        Ok(cut)
     }
 
     /// The file of one day, `None`: it has none.
@@ -119,6 +152,37 @@ impl Files {
         }
         paths.retain(|path| path.is_file());
         Ok(paths)
+    }
+}
+
+/// The log files for many at once, of whom one at a time reads: a search may read much.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    files: Files,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Shared {
+    pub fn new(files: Files) -> Self {
+        Self { files, turn: Arc::default() }
+    }
+
+    /// Does the work on a thread that may wait for the disk. Who no longer waits for it does not end it,
+    /// and it keeps its turn.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Files) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (turn, files) = (self.turn.clone().lock_owned().await, self.files.clone());
+        let work = move || {
+            let _turn = turn;
+            work(&files)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    }
+
+    pub fn today(&self) -> NaiveDate {
+        self.files.today()
     }
 }
 
@@ -293,5 +357,65 @@ mod tests {
         assert_eq!(log.clear(None).unwrap(), 4);
         assert_eq!(log.page(&Filter::default(), 1, 10).unwrap().total, 0);
         assert!(folder.path().join("app.log").exists());
+    }
+
+    #[test]
+    fn the_newest_lines_cost_no_more_than_they_must() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(folder.path());
+        let mut text = line("ERROR", "old") + &line("INFO", "x").repeat(20_000);
+        text += &(line("ERROR", "new") + &line("INFO", "y"));
+        let size = u64::try_from(text.len()).unwrap();
+        assert!(size > 30 * BLOCK);
+        fs::write(folder.path().join("app.log"), text).unwrap();
+        let read = |level: Option<&str>, n: usize| {
+            let filter =
+                Filter { day: "2026-01-05".parse().ok(), level: level.map(str::to_owned), text: None };
+            let mut left = SCAN_MAX;
+            let lines = log.newest_within(&filter, n, &mut left).unwrap();
+            let lines: Vec<_> = lines.iter().map(|l| shaped(l)["msg"].as_str().unwrap().to_owned()).collect();
+            (lines, SCAN_MAX - left)
+        };
+        assert_eq!(read(None, 2), (vec!["y".to_owned(), "new".into()], BLOCK));
+        assert_eq!(read(Some("ERROR"), 1), (vec!["new".to_owned()], BLOCK));
+        assert_eq!(read(Some("ERROR"), 2), (vec!["new".to_owned(), "old".into()], size));
+        assert_eq!(read(None, 0), (vec![], 0));
+    }
+
+    #[tokio::test]
+    async fn one_reads_at_a_time_also_when_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = Shared::new(log(folder.path()));
+        let (began, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let (first_began, first) = (began.clone(), shared.clone());
+        let first = tokio::spawn(async move {
+            let work = move |_: &Files| {
+                first_began.send("first").unwrap();
+                wait.recv().ok();
+                first_began.send("first ends").unwrap();
+                Ok(())
+            };
+            first.run(work).await
+        });
+        assert_eq!(begun.recv().await, Some("first"));
+        first.abort();
+        assert!(first.await.is_err());
+        let second = shared.run(move |_| {
+            began.send("second").unwrap();
+            Ok(())
+        });
+        tokio::pin!(second);
+        // Without a turn to wait for it would begin now.
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("it waits for its turn"),
+            () = std::future::ready(()) => {}
+        }
+        assert!(shared.turn.try_lock().is_err());
+        go_on.send(()).unwrap();
+        second.await.unwrap();
+        assert_eq!(begun.recv().await, Some("first ends"));
+        assert_eq!(begun.recv().await, Some("second"));
     }
 }

@@ -23,8 +23,16 @@ pub enum LogError {
     Twice,
 }
 
+/// What the terminal gets of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminal {
+    Lines,
+    /// It is a file that nobody puts away.
+    Silent,
+}
+
 /// Sets the log up for the whole process. It writes what is left when the guard is dropped.
-pub fn init(config: &Config, clock: Clock) -> Result<(Control, WorkerGuard), LogError> {
+pub fn init(config: &Config, clock: Clock, terminal: Terminal) -> Result<(Control, WorkerGuard), LogError> {
     let LogConfig { level, days, .. } = &config.log;
     let place = Place::new(&config.log);
     let path = crate::config::shown(place.current());
@@ -32,11 +40,13 @@ pub fn init(config: &Config, clock: Clock) -> Result<(Control, WorkerGuard), Log
     let (writer, guard) =
         tracing_appender::non_blocking(daily.map_err(|source| LogError::File { path, source })?);
     let time = LocalTime { zone: config.zone, clock };
-    let terminal = fmt::layer()
-        .with_timer(time.clone())
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
+    let terminal = (terminal == Terminal::Lines).then(|| {
+        fmt::layer()
+            .with_timer(time.clone())
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+    });
     let file = fmt::layer()
         .json()
         .flatten_event(true)

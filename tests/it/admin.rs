@@ -244,6 +244,14 @@ async fn tables_of_another_version_are_told_and_only_older_ones_updated() {
     let refused = run(&["db", "migrate"]);
     assert!(refused.code == Some(1) && refused.stderr.contains("stop it first"), "{}", refused.stderr);
     drop(lock);
+    // The same file by another way, with a data folder of its own.
+    std::os::unix::fs::symlink(folder.path().join("data"), folder.path().join("link")).unwrap();
+    let url = format!("sqlite:///{}", folder.path().join("link/timerjobs.db").display());
+    let lock = fs::File::create(folder.path().join("data/timerjobs.db.lock")).unwrap();
+    lock.lock().unwrap();
+    let refused = run_in(folder.path(), &["db", "migrate"], [("DATA_DIR", "own"), ("DATABASE_URL", &url)]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("on this database"), "{}", refused.stderr);
+    drop(lock);
     let updated = run(&["db", "migrate"]);
     assert!(updated.stdout.contains("from version 1 to "), "{}{}", updated.stdout, updated.stderr);
     assert!(run(&["db", "migrate"]).stdout.contains("is up to date"));

@@ -1,6 +1,6 @@
 //! The program itself: real processes, real signals, the real clock.
 
-use crate::support::program::{Program, timerjobs};
+use crate::support::program::{Program, run_in, timerjobs};
 use serde_json::json;
 use std::fs;
 
@@ -45,6 +45,21 @@ fn a_wrong_start_says_why_in_one_line_and_fails() {
         assert!(!out.stderr.contains("panicked"), "{}", out.stderr);
     }
     assert_eq!(timerjobs(&["strat"], &[]).code, Some(2));
+}
+
+#[test]
+fn of_two_servers_with_one_database_the_second_refuses() {
+    let first = Program::start();
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(first.folder().join("data"), elsewhere.path().join("link")).unwrap();
+    for way in [first.folder().join("data"), elsewhere.path().join("link")] {
+        let url = format!("sqlite:///{}", way.join("timerjobs.db").display());
+        let args = ["start", "-H", "127.0.0.1", "-p", "0"];
+        let second = run_in(elsewhere.path(), &args, [("DATABASE_URL", url.as_str())]);
+        assert_eq!((second.code, second.stderr.lines().count()), (Some(1), 1), "{}", second.stderr);
+        assert!(second.stderr.contains("another TimerJobs server is running on this database"));
+    }
+    assert_eq!(first.get("/health")["status"], "ok");
 }
 
 #[test]
