@@ -72,6 +72,7 @@ impl App {
         let lock = lock_data_dir(&config.data_dir)?;
         let listener = bind(&config).await?;
         let store = database::open(&config).await?;
+        database::import(&config, &store, clock.now()).await?;
         let exec =
             Executor::new(exec_settings(&config, &store)).context("the HTTP client cannot be set up")?;
         let exec_functions = exec.functions().clone();
