@@ -73,6 +73,7 @@ impl App {
         let listener = bind(&config).await?;
         let held = database::hold(&config).await?;
         let store = database::open(&config).await?;
+        database::import(&config, &store, clock.now()).await?;
         let exec =
             Executor::new(exec_settings(&config, &store)).context("the HTTP client cannot be set up")?;
         let exec_functions = exec.functions().clone();

@@ -1,7 +1,9 @@
-//! Opens the store that the settings name.
+//! Opens the store that the settings name, and takes over what an older edition left in it.
 
 use crate::config::{Config, DatabaseUrl, ServerKind, ServerUrl};
+use crate::domain::UtcMs;
 use crate::store::{self, Held, Server, Store, TlsMode};
+use anyhow::Context;
 use std::path::PathBuf;
 
 /// Opens it and brings its tables up to date.
@@ -19,6 +21,34 @@ pub async fn hold(config: &Config) -> anyhow::Result<Option<Held>> {
         DatabaseUrl::Sqlite(_) => Ok(None),
         DatabaseUrl::Server(url) => Ok(Some(store::hold(&server(config, url)).await?)),
     }
+}
+
+/// Imports the older edition's tables, if they are there and ours are new, and says what came of it.
+pub(super) async fn import(config: &Config, store: &Store, now: UtcMs) -> anyhow::Result<()> {
+    let how = store::How { now, zone: config.zone, keep: config.jobs.retention.runs };
+    let imported = store.import_older(&how).await.with_context(|| {
+        let place = store.place();
+        format!(
+            "{place}: the older edition's tables (xiaohus_jobs and its like) cannot be imported, nothing was \
+             changed; mend the cause and start again, or name an empty database in DATABASE_URL"
+        )
+    })?;
+    let Some(done) = imported else { return Ok(()) };
+    for what in &done.changed {
+        tracing::warn!("imported with a change: {what}");
+    }
+    for what in &done.not_taken {
+        tracing::warn!("not imported: {what}");
+    }
+    tracing::info!(
+        jobs = done.jobs,
+        admins = done.admins,
+        runs = done.runs,
+        changed = done.changed_count,
+        not_taken = done.not_taken_count,
+        "the older edition's tables were imported; they stay as they were"
+    );
+    Ok(())
 }
 
 /// The SQLite file; empty for a server.

@@ -65,6 +65,7 @@ pub(super) const TLS_MODES: [&str; 5] = ["disable", "prefer", "require", "verify
 pub(super) fn read(read: &mut Reader<'_>, data_dir: &Path) -> DatabaseConfig {
     let url = choose(read, data_dir);
     let prefix = read.checked("database.table_prefix", |text| match text {
+        "xiaohus_" => Err("that is the older editions' own; leave it out: their tables are imported".into()),
         text if !text.is_empty()
             && text.len() <= 20
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') =>

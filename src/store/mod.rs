@@ -7,6 +7,7 @@
 mod backup;
 mod batch;
 mod db;
+mod import;
 mod inspect;
 mod jobs;
 mod migrate;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
+pub use import::How;
 pub use inspect::{Schema, inspect, newest_schema};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use open::lock_beside;

@@ -71,7 +71,7 @@ pub(super) async fn write_job(tx: &mut Conn, write: &JobWrite, now: UtcMs) -> Re
 }
 
 /// The columns that both insert and update write, in their order.
-fn bind_spec(sql: Sql, spec: &JobSpec) -> Sql {
+pub(super) fn bind_spec(sql: Sql, spec: &JobSpec) -> Sql {
     let (kind, expr, interval) = match &spec.trigger {
         Trigger::Cron(expr) => ("cron", expr.as_str(), 0),
         Trigger::Interval(seconds) => ("interval", "", i64::from(*seconds)),

@@ -126,7 +126,7 @@ impl Drop for Database {
                     Stranger::Postgres(_) => stranger.run("SET lock_timeout = '1s'").await,
                     _ => stranger.run("SET SESSION lock_wait_timeout = 1").await,
                 }
-                for table in ["system", "jobs", "job_state", "runs", "settings", "migrations"] {
+                for table in ["system", "jobs", "job_state", "runs", "settings", "admins", "migrations"] {
                     stranger.run(&format!("DROP TABLE IF EXISTS {prefix}{table}")).await;
                 }
             });
