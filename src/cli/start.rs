@@ -46,6 +46,9 @@ pub fn server(flags: Flags, in_background: bool) -> anyhow::Result<()> {
     if in_background {
         console::log_panics();
     }
+    if let Ok(restarts) = std::env::var(supervisor::RESTARTS) {
+        tracing::error!(restarts, "the server before this one died and the supervisor started it again");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

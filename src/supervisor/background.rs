@@ -2,7 +2,7 @@
 //! how it went: where the server is, or why there is none.
 
 use super::{Health, Paths, ServerFile, console, init, pidfile};
-use crate::config::Flags;
+use crate::config::{Flags, SETTINGS};
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::Path;
@@ -27,6 +27,15 @@ pub fn stays_in_foreground() -> bool {
 
 /// Starts the server, or its supervisor, and waits until the server answers.
 pub fn start(paths: &Paths, flags: &Flags, supervised: bool) -> anyhow::Result<()> {
+    start_with(paths, flags, supervised, Vec::new())
+}
+
+fn start_with(
+    paths: &Paths,
+    flags: &Flags,
+    supervised: bool,
+    env: Vec<(String, String)>,
+) -> anyhow::Result<()> {
     pidfile::refuse_second(&paths.daemon_pid(), "a supervisor", "timerjobs stop -f")?;
     pidfile::refuse_second(&paths.job_pid(), "TimerJobs", "timerjobs stop")?;
     let console = console::path(paths);
@@ -36,13 +45,18 @@ pub fn start(paths: &Paths, flags: &Flags, supervised: bool) -> anyhow::Result<(
     let before = fs::metadata(&console)?.len();
     let mut command = Command::new(std::env::current_exe().context("the program does not find itself")?);
     command.arg("start").args(supervised.then_some("-f")).arg(FLAG).args(flags.args());
-    command.stdin(Stdio::null()).stdout(out).stderr(err);
+    command.envs(env).stdin(Stdio::null()).stdout(out).stderr(err);
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command.spawn().context("the program cannot be started")?;
     for _ in 0..LOOKS {
         if let Some(status) = child.try_wait()? {
             bail!("it did not start ({status}): {}", last_line(&console, before));
+        }
+        if let Some(why) = first_death(&console, before).filter(|_| supervised) {
+            bail!(
+                "the server does not start: {why}; the supervisor goes on trying, `timerjobs stop -f` ends it"
+            );
         }
         let server = pidfile::alive(&paths.job_pid());
         let file = ServerFile::read(&paths.server_file());
@@ -62,8 +76,37 @@ pub fn start(paths: &Paths, flags: &Flags, supervised: bool) -> anyhow::Result<(
 pub fn restart(paths: &Paths, flags: Flags) -> anyhow::Result<()> {
     let supervised = pidfile::alive(&paths.daemon_pid()).is_some();
     let had = ServerFile::read(&paths.server_file()).map(|file| file.flags).unwrap_or_default();
+    let env = pidfile::alive(&paths.job_pid()).map(|server| settings_of(server.pid)).unwrap_or_default();
     super::stop(paths, supervised)?;
-    start(paths, &flags.or(had), supervised)
+    start_with(paths, &flags.or(had), supervised, env)
+}
+
+/// The settings in the environment of a process that this one's environment does not say otherwise.
+/// They are asked of the system, as some are secrets that belong in no file.
+fn settings_of(pid: u32) -> Vec<(String, String)> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let of_settings = |name: &str| SETTINGS.iter().any(|s| s.env.contains(&name));
+    String::from_utf8_lossy(&environ)
+        .split('\0')
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(name, _)| of_settings(name) && std::env::var_os(name).is_none())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// What the first server of a supervisor said before it died.
+fn first_death(console: &Path, before: u64) -> Option<String> {
+    let text = fs::read(console).unwrap_or_default();
+    let new = text.get(usize::try_from(before).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let text = String::from_utf8_lossy(new).into_owned();
+    let mut said = "it said nothing";
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        if line.starts_with("supervisor: the server") {
+            return Some(said.trim_start_matches("timerjobs: ").to_owned());
+        }
+        said = line;
+    }
+    None
 }
 
 /// The last line that this start wrote.

@@ -20,6 +20,9 @@ use tokio_util::task::AbortOnDropHandle;
 /// How often a starting server is looked at, to tell the service manager that it is ready.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Tells a server how often the supervisor had to start it again.
+pub const RESTARTS: &str = "TIMERJOBS_RESTARTS";
+
 /// Runs servers until one ends cleanly, the supervisor is told to stop, or it gives up.
 pub async fn supervise(
     paths: &Paths,
@@ -42,13 +45,13 @@ pub async fn supervise(
     let _watchdog = AbortOnDropHandle::new(tokio::spawn(notify::feed_watchdog()));
     let clock = Clock::System;
     let mut policy = Policy::new(config.restart_delay, config.max_restarts);
-    loop {
+    for restarts in 0_u32.. {
         let began = clock.read().elapsed;
         if in_background {
             // A console that cannot be shortened is no reason to have no server.
             let _ = console::shorten(&console::path(paths));
         }
-        let end = match start_server(&program, flags, in_background) {
+        let end = match start_server(&program, flags, in_background, restarts) {
             Ok(mut child) => watch(&mut child, paths, &mut signals).await?,
             Err(e) => End::ByItself(Err(e)),
         };
@@ -75,6 +78,7 @@ pub async fn supervise(
             }
         }
     }
+    Ok(())
 }
 
 /// One supervisor a runtime folder; held as long as the file is open.
@@ -100,8 +104,11 @@ enum End {
 }
 
 /// In a process group of its own: Ctrl-C reaches it once, through us, and not twice.
-fn start_server(program: &Path, flags: &Flags, in_background: bool) -> io::Result<Child> {
+fn start_server(program: &Path, flags: &Flags, in_background: bool, restarts: u32) -> io::Result<Child> {
     let mut command = Command::new(program);
+    if restarts > 0 {
+        command.env(RESTARTS, restarts.to_string());
+    }
     command.arg("start").args(in_background.then_some(background::FLAG)).args(flags.args());
     // The service manager listens to us alone.
     command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");

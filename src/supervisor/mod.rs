@@ -15,7 +15,7 @@ use pidfile::{Process, Word};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use daemon::supervise;
+pub use daemon::{RESTARTS, supervise};
 pub use server_file::{Health, ServerFile};
 
 /// The files of a running server, all in the runtime folder.
@@ -34,6 +34,9 @@ impl Paths {
     }
 }
 
+/// Between two looks at a process that is ending.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Ends the server; its supervisor, if any, does not restart a clean exit. With `all` the supervisor too.
 pub fn stop(paths: &Paths, all: bool) -> anyhow::Result<()> {
     let server = pidfile::alive(&paths.job_pid());
@@ -48,6 +51,12 @@ pub fn stop(paths: &Paths, all: bool) -> anyhow::Result<()> {
         (None, Some(p)) => bail!("no server runs, but supervisor {} may start one: use stop -f", p.pid),
     };
     told.tell(Word::Stop)?;
+    if (0..20).all(|_| {
+        std::thread::sleep(LOOK);
+        told.is_alive()
+    }) {
+        println!("waiting for runs to end; stop again to hurry them");
+    }
     for process in [server, supervisor].into_iter().flatten() {
         wait_for_end(process)?;
         println!("stopped, pid {}", process.pid);
@@ -60,12 +69,15 @@ fn wait_for_end(process: Process) -> anyhow::Result<()> {
         if !process.is_alive() {
             return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(LOOK);
     }
     bail!("process {} still waits for its runs; stop again to hurry it", process.pid)
 }
 
 /// Makes the server read its settings again.
 pub fn reload(paths: &Paths) -> anyhow::Result<()> {
-    pidfile::alive(&paths.job_pid()).context("not running")?.tell(Word::Reload)
+    let server = pidfile::alive(&paths.job_pid()).context("not running")?;
+    server.tell(Word::Reload)?;
+    println!("told, pid {}; its log says what changed and what waits for a restart", server.pid);
+    Ok(())
 }

@@ -1,6 +1,6 @@
-//! Pid files that never get a stranger killed: beside the pid stand the kernel's start time of the
-//! process and the id of the boot that this time is counted from, and only a process that matches all
-//! three is ours. The first line is the bare pid, for scripts.
+//! Pid files that never get a stranger killed. `job.pid` holds the bare pid, for scripts; beside it
+//! `job.pid.id` holds the kernel's start time of the process and the id of the boot that this time is
+//! counted from, and only a process that matches all three is ours.
 
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -65,9 +65,11 @@ pub enum Found {
 /// Reads a pid file and looks whether its process lives.
 pub fn look(path: &Path) -> Found {
     let Ok(text) = std::fs::read_to_string(path) else { return Found::Nothing };
-    let mut lines = text.lines().map(str::trim);
-    let Some(pid) = lines.next().and_then(|line| line.parse().ok()) else { return Found::Stale(0) };
-    let start = lines.next().and_then(|line| line.parse().ok());
+    let Ok(pid) = text.trim().parse() else { return Found::Stale(0) };
+    let identity = std::fs::read_to_string(identity(path)).unwrap_or_default();
+    let mut lines = identity.lines().map(str::trim);
+    let is_of_pid = lines.next().is_some_and(|line| line.parse() == Ok(pid));
+    let start = lines.next().and_then(|line| line.parse().ok()).filter(|_| is_of_pid);
     let of_this_boot = lines.next().unwrap_or_default() == boot_id();
     match start.map(|start| Process { pid, start }) {
         Some(process) if of_this_boot && process.is_alive() => Found::Alive(process),
@@ -91,7 +93,7 @@ pub fn refuse_second(path: &Path, what: &str, end_it: &str) -> anyhow::Result<()
         }
         Found::Stale(pid) => {
             eprintln!("{}: stale, process {pid} is not ours or has gone; cleaned up", path.display());
-            std::fs::remove_file(path).with_context(|| format!("{} cannot be removed", path.display()))
+            remove(path).with_context(|| format!("{} cannot be removed", path.display()))
         }
         Found::Alive(_) | Found::Nothing => Ok(()),
     }
@@ -104,7 +106,9 @@ pub struct PidFile(PathBuf);
 impl PidFile {
     pub fn write(path: PathBuf) -> anyhow::Result<Self> {
         let Process { pid, start } = Process::me();
-        write_whole(&path, &format!("{pid}\n{start}\n{}\n", boot_id()))?;
+        // The identity first: a pid without one is nobody's.
+        write_whole(&identity(&path), &format!("{pid}\n{start}\n{}\n", boot_id()))?;
+        write_whole(&path, &format!("{pid}\n"))?;
         Ok(Self(path))
     }
 }
@@ -112,9 +116,20 @@ impl PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         if alive(&self.0) == Some(Process::me()) {
-            let _ = std::fs::remove_file(&self.0);
+            let _ = remove(&self.0);
         }
     }
+}
+
+fn identity(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".id");
+    PathBuf::from(name)
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    let _ = std::fs::remove_file(identity(path));
+    std::fs::remove_file(path)
 }
 
 /// Nobody ever reads half of it.
@@ -154,21 +169,28 @@ mod tests {
         let path = dir.path().join("x.pid");
         assert_eq!(look(&path), Found::Nothing);
         let me = Process::me();
+        std::fs::write(&path, format!("{}\n", me.pid)).unwrap();
+        assert_eq!(look(&path), Found::Stale(me.pid), "a pid alone is nobody's");
         for (text, found) in [
             (format!("{}\n{}\n{}\n", me.pid, me.start, boot_id()), Found::Alive(me)),
             (format!("{}\n{}\n{}\n", me.pid, me.start + 1, boot_id()), Found::Stale(me.pid)),
+            (format!("{}\n{}\n{}\n", me.pid + 1, me.start, boot_id()), Found::Stale(me.pid)),
             (format!("{}\n{}\nanother-boot\n", me.pid, me.start), Found::Stale(me.pid)),
             (format!("{}\n{}\n", me.pid, me.start), Found::Stale(me.pid)),
-            (format!("{}\n", me.pid), Found::Stale(me.pid)),
-            ("nonsense".to_owned(), Found::Stale(0)),
-            (String::new(), Found::Stale(0)),
+            (String::new(), Found::Stale(me.pid)),
         ] {
-            std::fs::write(&path, text).unwrap();
+            std::fs::write(identity(&path), text).unwrap();
             assert_eq!(look(&path), found);
+        }
+        for text in ["nonsense", ""] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(look(&path), Found::Stale(0));
         }
         let file = PidFile::write(path.clone()).unwrap();
         assert_eq!(look(&path), Found::Alive(me));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("{}\n", me.pid), "kill $(cat job.pid) must hit nobody else");
         drop(file);
-        assert_eq!(look(&path), Found::Nothing);
+        assert_eq!((look(&path), identity(&path).exists()), (Found::Nothing, false));
     }
 }

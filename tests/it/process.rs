@@ -109,6 +109,12 @@ fn in_the_background_it_says_where_it_is_or_why_not() {
     let failed = run(folder.path(), &["start", "-d", "-p", &port]);
     assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
     assert!(said(&failed).contains("choose one with --port"), "{}", said(&failed));
+    // Under a supervisor, which goes on trying, the reason is told all the same and at once.
+    let failed = run(folder.path(), &["start", "-d", "-f", "-p", &port]);
+    assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
+    let why = said(&failed);
+    assert!(why.contains("choose one with --port") && why.contains("goes on trying"), "{why}");
+    assert_eq!(run(folder.path(), &["stop", "-f"]).status.code(), Some(0));
 
     for (args, stop) in [(&["start", "-d"][..], &["stop"][..]), (&["start", "-d", "-f"], &["stop", "-f"])] {
         let started = run(folder.path(), args);
