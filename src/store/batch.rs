@@ -1,5 +1,6 @@
 //! One transaction for everything that one turn of the engine decided: the group commit. However
-//! many fires a batch holds, each table is touched by one statement.
+//! many fires a batch holds, each table is touched by one statement. Its 440 lines are one
+//! transaction: who reads one step needs the others.
 
 use super::db::Conn;
 use super::sql::{Arg, Kind, Rows, Sql, list};
