@@ -1,5 +1,5 @@
 //! The one list of settings: the help text, the README's table (held by a test), the file's
-//! known keys and the environment's names all come from it.
+//! known keys and the environment's names all come from it. Long, for a setting takes some lines.
 
 use super::{ConfigError, Flags, suggest};
 use crate::domain::access;
