@@ -22,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 const CRASHES_MAX: i64 = 3;
 /// Between two looks at a database that is away.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// Short: a server that accepts again is to have runs within 5 s.
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// Jobs read from the database at a time.
 const PAGE: i64 = 5_000;
 

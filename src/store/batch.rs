@@ -146,10 +146,8 @@ impl Batch {
 }
 
 impl Store {
-    /// Makes the batch durable as a whole, or not at all: after an error nothing is known but that
-    /// the commit itself may have gone through.
-    pub async fn commit(&self, batch: &Batch) -> Result<Committed> {
-        self.still_there()?;
+    /// One attempt at `commit`.
+    pub(super) async fn commit_once(&self, batch: &Batch) -> Result<Committed> {
         let mut done = Committed::default();
         let mut tx = self.write.begin().await?;
         let mut starts: HashMap<JobId, u32> = batch.cursors.iter().map(|(id, c)| (*id, c.starts)).collect();

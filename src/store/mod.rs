@@ -4,6 +4,7 @@
 //! One connection writes, a few read (WAL lets them work side by side). Group commit happens in
 //! the engine's loop: whatever comes in while one batch is being committed goes into the next.
 
+mod again;
 mod backup;
 mod batch;
 mod db;

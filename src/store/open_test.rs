@@ -1,8 +1,10 @@
 //! Opening the database: how each connection is set, and one line of help for a file that is no good.
 
 use super::*;
+use crate::domain::run::{Outcome, Report};
+use crate::store::Batch;
 use crate::store::sql::Sql;
-use crate::store::store_test::{add, commit_opens, fresh_file, run};
+use crate::store::store_test::{NOW, add, books_balance, close, commit_opens, fresh_file, get, run};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{ConnectOptions, Connection};
 use std::path::PathBuf;
@@ -232,4 +234,23 @@ fn a_database_has_one_lock_whatever_the_way_to_it() {
     }
     drop(held);
     assert!(lock_beside(&path).unwrap().is_some());
+}
+
+/// SQLite ends the transaction itself when the disk is full: the connection must not be used as if it
+/// were still open.
+#[tokio::test]
+async fn a_full_disk_is_over_when_there_is_room_again() {
+    let (store, _dir) = fresh_file().await;
+    let job = add(&store, "a").await;
+    let open = run(&job, None);
+    commit_opens(&store, vec![open.clone()]).await;
+    // This connection may not make the file larger; a new one may.
+    store.raw_number("PRAGMA max_page_count = 1").await;
+    let big = Report { stdout: "x".repeat(1 << 20), ..Report::new(Outcome::Success) };
+    let batch = Batch { now: NOW, closes: vec![close(open.id, big)], ..Batch::default() };
+    let error = chain(&store.commit(&batch).await.unwrap_err());
+    assert!(error.contains("full"), "{error}");
+    store.commit(&batch).await.unwrap();
+    assert_eq!(get(&store, open.id).await.outcome, "success");
+    books_balance(&store).await;
 }

@@ -17,6 +17,9 @@ use std::time::Duration;
 const MIGRATE_WAIT_SECONDS: i64 = 60;
 /// An idle connection is looked at before use; one that is older than this is replaced.
 const MAX_LIFETIME: Duration = Duration::from_secs(1_800);
+/// An idle connection that does not answer within this is given up: nobody may have told us that its
+/// other end is gone.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Which kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +198,13 @@ fn pool<DB: Database>(server: &Server) -> PoolOptions<DB> {
         .max_connections(server.pool)
         .acquire_timeout(server.connect_timeout)
         .max_lifetime(MAX_LIFETIME)
-        .test_before_acquire(true)
+        .test_before_acquire(false)
+        .before_acquire(|conn: &mut DB::Connection, _| {
+            Box::pin(async move {
+                let answered = tokio::time::timeout(PROBE, conn.ping()).await;
+                answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+            })
+        })
 }
 
 fn mysql_options(server: &Server) -> MySqlConnectOptions {
