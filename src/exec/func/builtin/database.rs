@@ -181,19 +181,36 @@ fn too_slow(ask: &Ask<'_>) -> Text {
 }
 
 /// Ends a statement on its server when the run is over before it: most servers go on with it
-/// although the client is gone. Dropped in arms, it sends `kill`, which has a connection of its own.
-struct Guard<F: Future<Output = ()> + Send + 'static>(Option<F>);
+/// although the client is gone. Dropped in arms, it runs `kill`, which has a connection of its own,
+/// and only then lets go of the connection: before, its number may be another's already.
+struct Guard<C: Send + 'static, F: Future<Output = ()> + Send + 'static>(Option<(C, F)>);
 
-impl<F: Future<Output = ()> + Send + 'static> Guard<F> {
-    fn disarm(&mut self) {
-        self.0 = None;
+impl<C: Send + 'static, F: Future<Output = ()> + Send + 'static> Guard<C, F> {
+    fn new(db: C, kill: F) -> Self {
+        Self(Some((db, kill)))
+    }
+
+    fn db(&mut self) -> &mut C {
+        let (db, _) = self.0.as_mut().expect("only `end` and `drop` take it");
+        db
+    }
+
+    /// Gives the rows affected, and the connection of a statement that has ended, well or not. That is
+    /// the server's word only: a connection that broke says nothing of the statement.
+    fn end(mut self, asked: sqlx::Result<(u64, bool)>) -> sqlx::Result<(u64, Option<C>)> {
+        let over = matches!(asked, Ok((_, true)) | Err(sqlx::Error::Database(_)));
+        let db = if over { self.0.take().map(|(db, _)| db) } else { None };
+        asked.map(|(affected, _)| (affected, db))
     }
 }
 
-impl<F: Future<Output = ()> + Send + 'static> Drop for Guard<F> {
+impl<C: Send + 'static, F: Future<Output = ()> + Send + 'static> Drop for Guard<C, F> {
     fn drop(&mut self) {
-        if let (Some(kill), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async { tokio::time::timeout(CONNECT_TIMEOUT, kill).await.ok() });
+        if let (Some((db, kill)), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async {
+                tokio::time::timeout(CONNECT_TIMEOUT, kill).await.ok();
+                drop(db);
+            });
         }
     }
 }

@@ -11,6 +11,9 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection};
 use std::path::{Path, PathBuf};
 
+#[path = "database_broken_test.rs"]
+mod broken;
+
 fn connection(name: &str, kind: DatabaseKind, url: &str) -> Database {
     Database { name: name.into(), kind, url: Secret(url.into()) }
 }

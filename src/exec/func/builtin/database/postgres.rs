@@ -22,18 +22,14 @@ pub async fn run(ask: &Ask<'_>, rows: &mut Rows) -> Result<u64, Text> {
     let mut db = connected.map_err(|_| too_slow(ask))?.map_err(|e| words(&e, ask))?;
     let pid: i32 =
         sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut db).await.map_err(|e| words(&e, ask))?;
-    let mut guard = Guard(Some(async move {
+    let mut guard = Guard::new(db, async move {
         if let Ok(mut db) = options.connect().await {
             sqlx::query("SELECT pg_cancel_backend($1)").bind(pid).execute(&mut db).await.ok();
         }
-    }));
-    let asked = ask_it(&mut db, ask, rows).await;
-    if !matches!(asked, Ok((_, false))) {
-        // The statement has ended, well or not.
-        guard.disarm();
-    }
-    let (affected, whole) = asked.map_err(|e| words(&e, ask))?;
-    if whole {
+    });
+    let asked = ask_it(guard.db(), ask, rows).await;
+    let (affected, db) = guard.end(asked).map_err(|e| words(&e, ask))?;
+    if let Some(db) = db {
         tokio::time::timeout(Duration::from_secs(1), db.close()).await.ok();
     }
     Ok(affected)
