@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::domain::Text;
 use crate::domain::action::{FuncAction, HttpAction};
 use crate::domain::run::{FuncReport, Outcome, Report};
-use crate::domain::service::{Database, Sms, Smtp};
+use crate::domain::service::{Database, DatabaseKind, Sms, Smtp};
 use crate::exec::Context;
 use crate::exec::http::Http;
 pub use builtin::{Builtin, Param, Words};
@@ -18,7 +18,7 @@ use builtin::{Call, Output, Work};
 pub use history::{FailedRun, Group, History, Never, Summary};
 pub use python::catalog::{Failure, Function};
 use python::{Python, Reloaded, Why};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,15 @@ pub struct Settings {
     /// What Report reads; none in tests of other functions.
     pub history: Option<Arc<dyn History>>,
     pub python: python::Settings,
+}
+
+impl Settings {
+    /// The SQLite files that this process may have open: while they are, nobody but SQLite may open them.
+    fn sqlite_files(&self) -> impl Iterator<Item = &Path> + Clone {
+        let own = Some(self.own_database.as_path()).filter(|path| !path.as_os_str().is_empty());
+        let theirs = self.databases.iter().filter(|database| database.kind == DatabaseKind::Sqlite);
+        own.into_iter().chain(theirs.map(|database| Path::new(&database.url.0)))
+    }
 }
 
 /// Every function there is, built-in and the user's own.

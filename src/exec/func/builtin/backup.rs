@@ -62,7 +62,15 @@ fn backup(call: &Call) -> Result<Output, Text> {
             "the source cannot be the whole disk or the target itself; choose another folder",
         ));
     };
+    if sqlite::beside(&source).is_some() {
+        let shown = source.display();
+        return Err(Text::new(
+            format!("“{shown}” 是 SQLite 数据库的附属文件，请备份该数据库本身"),
+            format!("\"{shown}\" is what SQLite keeps beside a database; back up the database itself"),
+        ));
+    }
     let place = Place {
+        live: live(call),
         target: &target,
         name: name.to_string_lossy().into_owned(),
         stamp: call.ctx.now.to_zone(call.ctx.zone).format("%Y%m%d-%H%M%S").to_string(),
@@ -72,6 +80,17 @@ fn backup(call: &Call) -> Result<Output, Text> {
     let result =
         if sqlite::is_database(&source) { place.copy(&source, stop) } else { place.pack(&source, stop) }?;
     Ok(Output::same(result))
+}
+
+/// Of our own database and those of the function Database, which may be at work.
+#[cfg(unix)]
+fn live(call: &Call) -> Vec<(u64, u64)> {
+    sqlite::kept_beside(call.settings.sqlite_files())
+}
+
+#[cfg(not(unix))]
+fn live(_: &Call) -> Vec<(u64, u64)> {
+    Vec::new()
 }
 
 fn own(call: &Call) -> Result<PathBuf, Text> {
@@ -87,6 +106,7 @@ fn own(call: &Call) -> Result<PathBuf, Text> {
 
 /// Where a backup goes, and what it is called.
 struct Place<'a> {
+    live: Vec<(u64, u64)>,
     target: &'a Path,
     name: String,
     stamp: String,
@@ -96,7 +116,8 @@ struct Place<'a> {
 impl Place<'_> {
     fn pack(&self, source: &Path, stop: &CancellationToken) -> Result<String, Text> {
         let draft = self.draft("part");
-        let packed = pack::pack(source, self.target, &draft.0, stop).map_err(|(path, e)| words(&path, &e))?;
+        let packed = pack::pack(source, self.target, &draft.0, &self.live, stop)
+            .map_err(|(path, e)| words(&path, &e))?;
         if pack::read_back(&draft.0, stop).map_err(|e| words(&draft.0, &e))? != packed.seal {
             return Err(differs());
         }
@@ -107,7 +128,7 @@ impl Place<'_> {
             packed.seal.entries,
             packed.seal.bytes
         );
-        let (left_out, changed) = (packed.left_out, packed.changed);
+        let (left_out, changed, raw) = (packed.left_out, packed.changed, packed.raw);
         if left_out > 0 {
             result += &format!(
                 ", {left_out} left out (the target folder, what SQLite keeps beside a database, or neither file, folder nor link)"
@@ -115,6 +136,9 @@ impl Place<'_> {
         }
         if changed > 0 {
             result += &format!(", {changed} changed while they were read");
+        }
+        if raw > 0 {
+            result += &format!(", {raw} databases as they lie there, which SQLite could not copy");
         }
         Ok(result)
     }

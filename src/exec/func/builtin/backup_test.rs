@@ -99,7 +99,7 @@ fn damage_is_seen() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("f"), "text").unwrap();
     let (draft, stop) = (dir.path().join("draft"), context().cancel);
-    let packed = pack::pack(&dir.path().join("f"), Path::new("/none"), &draft, &stop).unwrap();
+    let packed = pack::pack(&dir.path().join("f"), Path::new("/none"), &draft, &[], &stop).unwrap();
     assert_eq!(pack::read_back(&draft, &stop).unwrap(), packed.seal);
     let mut bytes = std::fs::read(&draft).unwrap();
     bytes.truncate(bytes.len() - 4);
@@ -314,4 +314,78 @@ async fn a_packed_folder_holds_whole_databases() {
     let mut copy: SqliteConnection = options.connect().await.unwrap();
     let n: i64 = sqlx::query_scalar("SELECT n FROM t").fetch_one(&mut copy).await.unwrap();
     assert_eq!(n, 7);
+}
+
+/// The locks of this process on a file, as the kernel lists them.
+#[cfg(target_os = "linux")]
+fn locks(path: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt;
+    let inode = format!(":{} ", path.metadata().unwrap().ino());
+    let own = format!(" {} ", std::process::id());
+    let all = std::fs::read_to_string("/proc/locks").unwrap();
+    all.lines().filter(|line| line.contains("POSIX") && line.contains(&inode) && line.contains(&own)).count()
+}
+
+/// Whatever of a database is named, and by whatever name.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_backup_takes_a_lock_off() {
+    use crate::domain::service::{Database, DatabaseKind, Secret};
+    let dir = tempfile::tempdir().unwrap();
+    let [data, links, other, out] = ["data", "links", "other.db", "out"].map(|name| dir.path().join(name));
+    std::fs::create_dir(&data).unwrap();
+    std::fs::create_dir(&links).unwrap();
+    let (own, shm) = (data.join("own.db"), data.join("own.db-shm"));
+    let (_db, _other) = (live(&own, 5).await, live(&other, 5).await);
+    std::fs::hard_link(&own, links.join("a")).unwrap();
+    std::fs::hard_link(&shm, links.join("b")).unwrap();
+    let url = Secret(other.to_str().unwrap().to_owned());
+    let settings = crate::exec::func::Settings {
+        own_database: own.clone(),
+        databases: vec![Database { name: "other".into(), kind: DatabaseKind::Sqlite, url }],
+        file_root: dir.path().to_owned(),
+        ..Default::default()
+    };
+    let held = [&own, &shm, &other].map(|path| locks(path));
+    assert!(held.iter().all(|n| *n > 0), "{held:?}");
+    let (wal, other_shm) = (data.join("own.db-wal"), dir.path().join("other.db-shm"));
+    for source in [&data, &links, &own, &shm, &wal, &other, &other_shm] {
+        let raw = format!("{},{}", source.display(), out.display());
+        let done = super::super::testing::call_with(&BUILTIN, &raw, &context(), &settings);
+        assert_eq!([&own, &shm, &other].map(|path| locks(path)), held, "{raw}");
+        let beside = source.to_str().unwrap().contains(".db-");
+        assert_eq!(done.is_err(), beside, "{raw}: {done:?}");
+    }
+    for path in ["other.db", "other.db-shm", "links/a", "links/b"] {
+        let raw = format!("read,{path}");
+        super::super::testing::call_with(&super::super::file::BUILTIN, &raw, &context(), &settings)
+            .unwrap_err();
+        assert_eq!([&own, &shm, &other].map(|path| locks(path)), held, "{raw}");
+    }
+}
+
+/// One file that SQLite cannot read does not cost the backup of all the others.
+#[tokio::test]
+async fn a_damaged_database_in_a_folder_is_packed_as_it_lies_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, out) = (dir.path().join("data"), dir.path().join("out"));
+    std::fs::create_dir(&data).unwrap();
+    let bad = data.join("bad.db");
+    sqlx::Connection::close(live(&bad, 500).await).await.unwrap();
+    let mut bytes = std::fs::read(&bad).unwrap();
+    let at = bytes.len() / 2 / 4096 * 4096;
+    bytes[at..at + 4096].fill(0xff);
+    std::fs::write(&bad, &bytes).unwrap();
+    for (name, text) in [("bad.db-journal", "needed"), ("empty", ""), ("notes-wal", "no database")] {
+        std::fs::write(data.join(name), text).unwrap();
+    }
+    let output = go(&data, &out).unwrap();
+    assert!(output.result.contains(", 1 databases as they lie there"), "{output:?}");
+    let unpacked = dir.path().join("unpacked");
+    let packed = File::open(out.join("data-20060103-060405.tar.zst")).unwrap();
+    tar::Archive::new(zstd::stream::read::Decoder::new(packed).unwrap()).unpack(&unpacked).unwrap();
+    assert!(std::fs::read(unpacked.join("data/bad.db")).unwrap() == bytes);
+    for (name, text) in [("bad.db-journal", "needed"), ("empty", ""), ("notes-wal", "no database")] {
+        assert_eq!(std::fs::read_to_string(unpacked.join("data").join(name)).unwrap(), text);
+    }
 }

@@ -382,6 +382,8 @@ async fn what_only_sqlite_can_see_is_refused_by_sqlite() {
         "SELECT $1('); COMMIT; DELETE FROM t; SELECT '3'".to_owned(),
         "SELECT $0".to_owned(),
         "PRAGMA journal_mode = DELETE".to_owned(),
+        "PRAGMA user_version = 7".to_owned(),
+        "PRAGMA page_size(512)".to_owned(),
         "SELECT load_extension('x')".to_owned(),
     ] {
         for op in ["query", "execute"] {
@@ -392,7 +394,16 @@ async fn what_only_sqlite_can_see_is_refused_by_sqlite() {
     assert!(!other.exists());
     let left = go(settings, "query,SELECT count(*) AS n FROM t").await;
     assert!(left.stdout.contains(r#"{"n":1}"#), "{left:?}");
-    for good in ["query,PRAGMA table_info(t)", "query,SELECT 1; -- a comment", "query,SELECT ';'"] {
+    for good in [
+        "query,PRAGMA table_info(t)",
+        "query,PRAGMA user_version",
+        "query,SELECT 1; -- a comment",
+        "query,SELECT ';'",
+        // SQLite's full text search asks pragmas of its own.
+        "execute,CREATE VIRTUAL TABLE f USING fts5(words)",
+        "execute,INSERT INTO f VALUES ('one two')",
+        "query,SELECT * FROM f WHERE words MATCH 'two'",
+    ] {
         let report = go(settings, good).await;
         assert_eq!(report.outcome, Outcome::Success, "{good}: {report:?}");
     }

@@ -67,8 +67,8 @@ fn file(call: &Call) -> Result<Output, Text> {
         ));
     }
     let draft = format!(".timerjobs-{}-{}.part", call.ctx.exec_id, call.ctx.attempt);
-    let own = unix::own_files(&call.settings.own_database);
-    let place = unix::Place { root, names, path, draft, own };
+    let live = unix::live(call.settings.sqlite_files());
+    let place = unix::Place { root, names, path, draft, live };
     match op.as_str() {
         "read" => place.read(),
         "write" => place.write(&text(call, &texts)),
@@ -106,6 +106,7 @@ fn text(call: &Call, texts: &[String]) -> String {
 #[cfg(unix)]
 mod unix {
     use super::super::beneath::{entries, folder, words};
+    use super::super::sqlite;
     use super::{LIST_MAX, Output, READ_MAX, Text};
     use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fchown, fstat, fsync};
     use rustix::fs::{openat, renameat, statat, unlinkat};
@@ -124,20 +125,16 @@ mod unix {
         pub path: &'a str,
         /// What a file is called until it is whole.
         pub draft: String,
-        /// Device and inode of the files of the server's own database.
-        pub own: Vec<(u64, u64)>,
+        /// Device and inode of files that only SQLite may open.
+        pub live: Vec<(u64, u64)>,
     }
 
-    /// The database and what SQLite keeps beside it.
-    pub fn own_files(database: &Path) -> Vec<(u64, u64)> {
+    /// Of the databases that this process may have open, and of what SQLite keeps beside them.
+    pub fn live<'a>(databases: impl Iterator<Item = &'a Path> + Clone) -> Vec<(u64, u64)> {
         use std::os::unix::fs::MetadataExt;
-        let beside = |end: &str| {
-            let mut name = database.as_os_str().to_owned();
-            name.push(end);
-            std::path::PathBuf::from(name)
-        };
-        let files = ["", "-wal", "-shm", "-journal"].map(beside);
-        files.iter().filter_map(|path| path.metadata().ok()).map(|meta| (meta.dev(), meta.ino())).collect()
+        let mut all = sqlite::kept_beside(databases.clone());
+        all.extend(databases.filter_map(|path| path.metadata().ok()).map(|meta| (meta.dev(), meta.ino())));
+        all
     }
 
     impl Place<'_> {
@@ -160,7 +157,7 @@ mod unix {
         /// full disk or a crash leaves the old.
         pub fn write(&self, text: &str) -> Result<Output, Text> {
             let (parent, name) = self.parent(true)?;
-            self.not_our_own(&parent, name)?;
+            self.not_live(&parent, name)?;
             // Opened, so that what may not be written to, or is no file, is refused as before.
             let old = match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Err(Errno::NOENT) => None,
@@ -198,7 +195,7 @@ mod unix {
 
         pub fn delete(&self) -> Result<Output, Text> {
             let (parent, name) = self.parent(false)?;
-            self.not_our_own(&parent, name)?;
+            self.not_live(&parent, name)?;
             let stat = self.checked(statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW))?;
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
                 return Err(self.not_a_file());
@@ -254,7 +251,7 @@ mod unix {
         /// A regular file. Without NONBLOCK, opening a pipe would wait for its other end.
         fn open(&self, how: OFlags, create: bool) -> Result<File, Text> {
             let (parent, name) = self.parent(create)?;
-            self.not_our_own(&parent, name)?;
+            self.not_live(&parent, name)?;
             let flags = how | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
             let file = match openat(&parent, name, flags, Mode::from_raw_mode(0o666)) {
                 // What opening a pipe for writing says when nobody reads it.
@@ -270,11 +267,11 @@ mod unix {
         }
 
         /// Reading it would take the locks off a database at work, writing or deleting it the data.
-        fn not_our_own(&self, parent: &OwnedFd, name: &OsString) -> Result<(), Text> {
+        fn not_live(&self, parent: &OwnedFd, name: &OsString) -> Result<(), Text> {
             match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) if self.own.contains(&(stat.st_dev, stat.st_ino)) => Err(Text::new(
-                    "该文件属于本服务的数据库，已拒绝；备份请用 Backup database,目录",
-                    "the file belongs to the server's own database and is refused; Backup database,folder copies it",
+                Ok(stat) if self.live.contains(&(stat.st_dev, stat.st_ino)) => Err(Text::new(
+                    "该文件属于本服务自己的或 functions.databases 中的 SQLite 数据库，已拒绝；请用 Backup 或 Database 函数",
+                    "the file belongs to the server's own database or one of functions.databases and is refused; use Backup or Database",
                 )),
                 _ => Ok(()),
             }

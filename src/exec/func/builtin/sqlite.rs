@@ -1,6 +1,6 @@
 //! What only SQLite itself can do or say, and sqlx has no way to: copying a live database with its
 //! backup API, telling whether a file is a database, holding a connection to one harmless statement.
-//! The one file of ours with `unsafe`.
+//! The one file of ours with `unsafe`, but for the two calls of `confine` and `release`.
 //!
 //! A database is never opened but by SQLite: the system drops all locks that this process holds on a
 //! file as soon as anything in it closes that file, and the next program to come would think nobody is
@@ -8,8 +8,9 @@
 
 use libsqlite3_sys as ffi;
 use std::ffi::{CStr, CString, c_int, c_void};
+use std::io::{self, Read};
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use tokio_util::sync::CancellationToken;
 
@@ -20,21 +21,102 @@ const BUSY_MS: c_int = 25;
 /// Steps of SQLite's machine between two looks at the stop.
 const PROGRESS_OPS: c_int = 10_000;
 
-/// Whether a file is an SQLite database; one that is locked is.
+/// How long a database that somebody else keeps locked is waited for, while nothing is copied.
+const BUSY_MOST: u32 = 60_000 / 25;
+/// What SQLite keeps beside a database: nobody else closes them either, `-shm` holds locks as well.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Whether a file begins as SQLite databases do. It is SQLite that reads it, and takes no lock for
+/// it; what lies beside a database is not looked into.
 pub fn is_database(path: &Path) -> bool {
-    // Databases are whole pages; most other files need not be looked into.
-    if !path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0 && meta.len() % 512 == 0) {
-        return false;
-    }
-    let never = CancellationToken::new();
-    let Ok(db) = Connection::open(path, ffi::SQLITE_OPEN_READONLY, &never) else { return false };
-    db.value(c"PRAGMA schema_version").is_ok()
-        // SAFETY: the connection is open.
-        || !matches!(unsafe { ffi::sqlite3_errcode(db.db) }, ffi::SQLITE_NOTADB | ffi::SQLITE_CANTOPEN)
+    // The smallest page; an empty file has nothing to copy.
+    let may_be = path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() >= 512);
+    let mut magic = [0; 16];
+    may_be
+        && beside(path).is_none()
+        && Raw::open(path, 16).and_then(|mut raw| raw.read_exact(&mut magic)).is_ok()
+        && &magic == b"SQLite format 3\0"
 }
 
-/// The pragmas that a job may ask; they only tell.
-const PRAGMAS: [&str; 17] = [
+/// The database that SQLite keeps this file for, and the end of its name.
+pub fn beside(path: &Path) -> Option<(PathBuf, &'static str)> {
+    let name = path.file_name()?.to_str()?;
+    let (stem, end) = BESIDE.iter().find_map(|end| Some((name.strip_suffix(end)?, *end)))?;
+    let database = path.with_file_name(stem);
+    is_database(&database).then_some((database, end))
+}
+
+/// Device and inode of what SQLite keeps beside these databases, whatever else it is called.
+#[cfg(unix)]
+pub fn kept_beside<'a>(databases: impl Iterator<Item = &'a Path>) -> Vec<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    // Beside the file itself, not beside a link to it.
+    let files = databases.filter_map(|path| path.canonicalize().ok()).flat_map(|path| {
+        BESIDE.map(|end| {
+            let mut name = path.clone().into_os_string();
+            name.push(end);
+            PathBuf::from(name)
+        })
+    });
+    files.filter_map(|path| path.metadata().ok()).map(|meta| (meta.dev(), meta.ino())).collect()
+}
+
+/// The bytes of a file, read by SQLite: its close waits until nobody in this process has locks on it.
+pub struct Raw {
+    db: Connection<'static>,
+    at: u64,
+    len: u64,
+}
+
+impl Raw {
+    /// The first `len` bytes.
+    pub fn open(path: &Path, len: u64) -> io::Result<Self> {
+        let db = Connection::without_stop(path, ffi::SQLITE_OPEN_READONLY).map_err(io::Error::other)?;
+        Ok(Self { db, at: 0, len })
+    }
+}
+
+impl Read for Raw {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let want = buf.len().min(1 << 20).min(usize::try_from(self.len - self.at).unwrap_or(usize::MAX));
+        if want == 0 {
+            return Ok(0);
+        }
+        let (amount, at) = (c_int::try_from(want), i64::try_from(self.at));
+        let (Ok(amount), Ok(at)) = (amount, at) else { return Err(io::ErrorKind::FileTooLarge.into()) };
+        let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
+        // SAFETY: the connection is open and used by this thread alone; SQLite puts the file's handle
+        // into `file`, valid as long as the connection, and reads no more than `buf` has room for.
+        let code = unsafe {
+            let place = (&raw mut file).cast::<c_void>();
+            match ffi::sqlite3_file_control(
+                self.db.db,
+                c"main".as_ptr(),
+                ffi::SQLITE_FCNTL_FILE_POINTER,
+                place,
+            ) {
+                ffi::SQLITE_OK if !file.is_null() && !(*file).pMethods.is_null() => {
+                    let read = (*(*file).pMethods).xRead;
+                    read.map_or(ffi::SQLITE_MISUSE, |read| read(file, buf.as_mut_ptr().cast(), amount, at))
+                }
+                ffi::SQLITE_OK => ffi::SQLITE_MISUSE,
+                code => code,
+            }
+        };
+        match code {
+            ffi::SQLITE_OK => {
+                self.at += want as u64;
+                Ok(want)
+            }
+            // It has become shorter.
+            ffi::SQLITE_IOERR_SHORT_READ => Ok(0),
+            code => Err(io::Error::other(named(code))),
+        }
+    }
+}
+
+/// The pragmas that a job may ask with a value; they only tell.
+const PRAGMAS: [&str; 12] = [
     "table_info",
     "table_xinfo",
     "table_list",
@@ -43,15 +125,28 @@ const PRAGMAS: [&str; 17] = [
     "index_xinfo",
     "foreign_key_list",
     "foreign_key_check",
-    "database_list",
-    "collation_list",
-    "function_list",
     "integrity_check",
     "quick_check",
+    "database_list",
+    "collation_list",
+];
+/// Those that would set a value when they are given one. SQLite's own FTS5 and R-tree ask for
+/// `data_version` and `page_size`.
+const PRAGMAS_READ: [&str; 14] = [
+    "function_list",
+    "module_list",
+    "pragma_list",
+    "compile_options",
     "user_version",
+    "schema_version",
+    "application_id",
+    "data_version",
     "page_count",
     "page_size",
     "freelist_count",
+    "encoding",
+    "journal_mode",
+    "auto_vacuum",
 ];
 
 /// What is wrong with a text that is to be one statement.
@@ -161,7 +256,10 @@ unsafe extern "C" fn authorize(
     };
     let allowed = match action {
         ffi::SQLITE_ATTACH | ffi::SQLITE_DETACH | ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => false,
-        ffi::SQLITE_PRAGMA => PRAGMAS.contains(&text(first).as_str()),
+        ffi::SQLITE_PRAGMA => {
+            let name = text(first);
+            PRAGMAS.contains(&name.as_str()) || second.is_null() && PRAGMAS_READ.contains(&name.as_str())
+        }
         ffi::SQLITE_FUNCTION => text(second) != "load_extension",
         _ => true,
     };
@@ -196,14 +294,16 @@ fn backup(from: &Connection, to: &Connection, stop: &CancellationToken) -> Resul
     if backup.is_null() {
         return Err(to.error());
     }
+    let mut waited = 0;
     let ended = loop {
         if stop.is_cancelled() {
             break ffi::SQLITE_INTERRUPT;
         }
         // SAFETY: `backup` is what init gave, and is finished only below.
         match unsafe { ffi::sqlite3_backup_step(backup, STEP_PAGES) } {
-            ffi::SQLITE_OK => (),
-            ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => {
+            ffi::SQLITE_OK => waited = 0,
+            ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED if waited < BUSY_MOST => {
+                waited += 1;
                 // SAFETY: takes a number and touches no handle.
                 unsafe { ffi::sqlite3_sleep(BUSY_MS) };
             }
@@ -228,7 +328,22 @@ struct Connection<'a> {
 
 impl<'a> Connection<'a> {
     fn open(path: &Path, flags: c_int, stop: &'a CancellationToken) -> Result<Self, String> {
-        let path = path.to_str().and_then(|path| CString::new(path).ok()).ok_or("the path is no UTF-8")?;
+        let connection = Self::without_stop(path, flags)?;
+        let stop = ptr::from_ref(stop).cast_mut().cast::<c_void>();
+        // SAFETY: the token outlives the connection ('a), and `stopped` only reads it.
+        unsafe {
+            ffi::sqlite3_progress_handler(connection.db, PROGRESS_OPS, Some(stopped), stop);
+            ffi::sqlite3_busy_timeout(connection.db, BUSY_MS);
+        }
+        Ok(connection)
+    }
+
+    fn without_stop(path: &Path, flags: c_int) -> Result<Self, String> {
+        #[cfg(unix)]
+        let path = CString::new(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())).ok();
+        #[cfg(not(unix))]
+        let path = path.to_str().and_then(|path| CString::new(path).ok());
+        let path = path.ok_or("the path cannot be given to SQLite")?;
         let mut db = ptr::null_mut();
         // SAFETY: the path ends with NUL, `db` is a place for the handle, and no VFS is named.
         let code = unsafe { ffi::sqlite3_open_v2(path.as_ptr(), &raw mut db, flags, ptr::null()) };
@@ -236,12 +351,6 @@ impl<'a> Connection<'a> {
         let connection = Self { db, stop: PhantomData };
         if code != ffi::SQLITE_OK {
             return Err(if db.is_null() { named(code) } else { connection.error() });
-        }
-        let stop = ptr::from_ref(stop).cast_mut().cast::<c_void>();
-        // SAFETY: the token outlives the connection ('a), and `stopped` only reads it.
-        unsafe {
-            ffi::sqlite3_progress_handler(db, PROGRESS_OPS, Some(stopped), stop);
-            ffi::sqlite3_busy_timeout(db, BUSY_MS);
         }
         Ok(connection)
     }

@@ -40,6 +40,8 @@ pub struct Packed {
     pub left_out: u64,
     /// Files that were shorter than they had said.
     pub changed: u64,
+    /// Databases that SQLite could not copy: damaged, locked or in need of a recovery.
+    pub raw: u64,
 }
 
 /// Packs `source` under its own name into the new file `draft`, without the folder `target`.
@@ -47,6 +49,7 @@ pub fn pack(
     source: &Path,
     target: &Path,
     draft: &Path,
+    live: &Live,
     stop: &CancellationToken,
 ) -> Result<Packed, (PathBuf, io::Error)> {
     let at = |path: &Path| {
@@ -55,7 +58,8 @@ pub fn pack(
     };
     let file = create(draft).map_err(at(draft))?;
     let mut tar = tar::Builder::new(encoder(file).map_err(at(draft))?);
-    let mut packed = Packed { seal: Seal::default(), left_out: 0, changed: 0 };
+    let mut packed = Packed { seal: Seal::default(), left_out: 0, changed: 0, raw: 0 };
+    let mut raw = Vec::new();
     let name = PathBuf::from(source.file_name().unwrap_or_default());
     // Deepest last: a stack gives the order of a listing when it is filled from the end.
     let mut todo = vec![(source.to_owned(), name)];
@@ -84,18 +88,27 @@ pub fn pack(
         } else if meta.is_symlink() {
             let link = fs::read_link(&path).map_err(at(&path))?;
             tar.append_link(&mut header, &name, link).map_err(at(&path))?;
-        } else if meta.is_file() && path != draft && !belongs_to_database(&path) {
-            // Of a database that is at work, a copy of one instant; and its locks stay.
-            let copy = sqlite::is_database(&path).then(|| Copy(draft.with_extension("db")));
-            let file = match &copy {
-                Some(copy) => {
-                    create(&copy.0).map_err(at(&copy.0))?;
-                    let made = sqlite::copy(&path, &copy.0, stop).map_err(io::Error::other);
-                    made.and_then(|()| File::open(&copy.0)).map_err(at(&path))?
-                }
-                None => open(&path, &meta).map_err(at(&path))?,
+        } else if meta.is_file() && path != draft && !kept(&path, &meta, live, &raw) {
+            // Of a database, a copy of one instant; only SQLite opens it, so that its locks stay.
+            let copy = match sqlite::is_database(&path) {
+                true => Some(copied(&path, draft, stop).map_err(at(draft))?),
+                false => None,
             };
-            let size = if copy.is_some() { file.metadata().map_err(at(&path))?.len() } else { size };
+            let (file, size): (Box<dyn Read>, u64) = match &copy {
+                Some(Some(copy)) => {
+                    let file = File::open(&copy.0).map_err(at(&copy.0))?;
+                    let size = file.metadata().map_err(at(&copy.0))?.len();
+                    (Box::new(file), size)
+                }
+                // One that is damaged or locked is better saved as it is than not at all.
+                Some(None) => {
+                    packed.raw += 1;
+                    raw.push(path.clone());
+                    (Box::new(sqlite::Raw::open(&path, size).map_err(at(&path))?), size)
+                }
+                None if size == 0 => (Box::new(io::empty()), 0),
+                None => (Box::new(open(&path, &meta).map_err(at(&path))?), size),
+            };
             header.set_size(size);
             let mut reader = Padded { file, left: size, short: false, stop };
             tar.append_data(&mut header, &name, &mut reader).map_err(at(&path))?;
@@ -124,12 +137,31 @@ impl Drop for Copy {
     }
 }
 
-/// What SQLite keeps beside a database is in the copy of the database.
-fn belongs_to_database(path: &Path) -> bool {
-    let name = path.as_os_str().to_string_lossy();
-    ["-wal", "-shm", "-journal"]
-        .iter()
-        .any(|end| name.strip_suffix(end).is_some_and(|database| sqlite::is_database(Path::new(database))))
+/// Copies a database into a file beside the draft; `None` when SQLite cannot.
+fn copied(path: &Path, draft: &Path, stop: &CancellationToken) -> io::Result<Option<Copy>> {
+    let copy = Copy(draft.with_extension("db"));
+    create(&copy.0)?;
+    let made = sqlite::copy(path, &copy.0, stop);
+    stopped(stop)?;
+    Ok(made.is_ok().then_some(copy))
+}
+
+/// Device and inode of what SQLite keeps beside the databases that this process has open.
+pub type Live = [(u64, u64)];
+
+/// Whether SQLite keeps this file for a database: what is in it is in the copy of the database. One
+/// that could not be copied needs what it has there to be recovered.
+fn kept(path: &Path, meta: &Metadata, live: &Live, raw: &[PathBuf]) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        if live.contains(&(meta.dev(), meta.ino())) {
+            return true;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (meta, live);
+    sqlite::beside(path).is_some_and(|(database, end)| end == "-shm" || !raw.contains(&database))
 }
 
 /// Reads a whole archive; its checksum is checked on the way.
@@ -192,7 +224,7 @@ pub fn stopped(stop: &CancellationToken) -> io::Result<()> {
 /// Exactly as many bytes as the header says: a file that grows is cut, one that shrinks is filled
 /// with zeros.
 struct Padded<'a> {
-    file: File,
+    file: Box<dyn Read>,
     left: u64,
     short: bool,
     stop: &'a CancellationToken,
