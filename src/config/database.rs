@@ -130,7 +130,7 @@ const FORM: &str = "use sqlite:///./relative.db, sqlite:////absolute/path.db, \
 /// `sqlite:///./x.db` and `sqlite:///x.db` are relative, `sqlite:////abs/x.db` is absolute, as
 /// SQLAlchemy reads them; so are its driver names (`mysql+pymysql://`). The error never repeats the
 /// URL: it may hold a password.
-pub fn parse_url(url: &str) -> Result<DatabaseUrl, String> {
+fn parse_url(url: &str) -> Result<DatabaseUrl, String> {
     let Some((scheme, rest)) = url.split_once(':') else { return Err(FORM.into()) };
     let (kind, port) = match scheme.to_ascii_lowercase().split('+').next().unwrap_or_default() {
         "sqlite" => return parse_path(rest).map(DatabaseUrl::Sqlite),
