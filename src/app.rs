@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
-use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use crate::engine::Stop;
@@ -53,7 +52,7 @@ pub type ConfigSource = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Syn
 pub struct App {
     api: Arc<Api>,
     engine: Engine,
-    engine_task: JoinHandle<()>,
+    engine_task: engine::Ended,
     store: Store,
     config: Config,
     listener: TcpListener,
@@ -174,7 +173,7 @@ impl App {
         // A reader that is stuck in a long query must not keep us; what is committed is on disk.
         tokio::time::timeout(REQUESTS_GRACE, self.store.close()).await.ok();
         tracing::info!("stopped");
-        ended.context("the engine broke down")
+        ended.context("the engine broke down")?.context("the server stopped by itself")
     }
 }
 

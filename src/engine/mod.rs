@@ -114,6 +114,9 @@ impl Health {
     }
 }
 
+/// The end of the engine. An error: it had to stop by itself.
+pub type Ended = JoinHandle<Result<(), crate::store::Error>>;
+
 /// What the engine is built from.
 pub struct Parts {
     pub store: Store,
@@ -127,7 +130,7 @@ pub struct Parts {
 impl Engine {
     /// Settles what a dead server left open, then starts to fire. The task ends after `Parts::stop`
     /// says so and every run has ended.
-    pub async fn start(parts: Parts) -> Result<(Self, JoinHandle<()>), crate::store::Error> {
+    pub async fn start(parts: Parts) -> Result<(Self, Ended), crate::store::Error> {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let events = broadcast::channel(EVENTS_MAX).0;
         let engine = Self {
@@ -143,8 +146,9 @@ impl Engine {
         let ticker = ticker::Ticker::new(&engine, parts, inbox, keep).await?;
         let retention = tokio::spawn(retention::run(engine.store.clone(), engine.clock.clone(), kept));
         let task = tokio::spawn(async move {
-            ticker.run().await;
+            let ended = ticker.run().await;
             retention.abort();
+            ended
         });
         Ok((engine, task))
     }

@@ -11,7 +11,7 @@ use crate::domain::job::{Job, JobId, Recovery, StopReason};
 use crate::domain::plan;
 use crate::domain::run::{Outcome, Reason, Report, RunId, Source};
 use crate::exec::process::{self, Leftover};
-use crate::store::{JobState, JobWrite, OpenRun, Result, Store, System};
+use crate::store::{self, JobState, JobWrite, OpenRun, Result, Store, System};
 use chrono_tz::Tz;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -84,16 +84,22 @@ impl Ticker {
         }
         turn.conclude(false);
         let claimed: Vec<RunId> = turn.batch.opens.iter().map(|run| run.id).collect();
+        let (store, zone) = (self.store.clone(), self.core.zone);
         loop {
             // Also before the first look: a database that takes a small write may refuse the batch again.
             let stopping = *self.stop.borrow() > Stop::No;
-            self.refuse_for(self.pause).await;
+            self.refuse_while(tokio::time::sleep(self.pause)).await;
             self.pause = (self.pause * 2).min(LAST_PAUSE);
-            match read_back(&self.store, self.core.zone, &claimed).await {
-                Ok((system, jobs, existing)) => {
+            match self.refuse_while(read_back(&store, zone, &claimed)).await {
+                Some(Ok((system, jobs, existing))) => {
                     return self.core.rebuild(turn, jobs, &existing, system.clock_epoch, &mut self.next);
                 }
-                Err(e) => tracing::error!(error = %super::chain(&e), "the database is still away"),
+                Some(Err(e @ store::Error::TakenOver)) => {
+                    self.give_up(e);
+                    return self.core.abandon(turn);
+                }
+                Some(Err(e)) => tracing::error!(error = %super::chain(&e), "the database is still away"),
+                None => {}
             }
             if stopping {
                 return self.core.abandon(turn);
@@ -101,25 +107,23 @@ impl Ticker {
         }
     }
 
-    /// Refuses requests for so long, or until the server is told to stop.
-    async fn refuse_for(&mut self, pause: Duration) {
+    /// Refuses requests until the work is done, or until the server is told to stop (`None`).
+    async fn refuse_while<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let stopping = *self.stop.borrow() > Stop::No;
-        let wait = tokio::time::sleep(pause);
-        tokio::pin!(wait);
+        tokio::pin!(work);
         loop {
             tokio::select! {
-                () = &mut wait => return,
+                done = &mut work => return Some(done),
                 changed = self.stop.changed(), if !stopping => {
                     // The last sender is gone only when the process ends.
                     changed.ok();
-                    return;
+                    return None;
                 }
-                command = self.inbox.recv() => match command {
-                    Some(kept @ (Command::Finished(_) | Command::Child { .. } | Command::Configure(_))) => {
+                Some(command) = self.inbox.recv() => match command {
+                    kept @ (Command::Finished(_) | Command::Child { .. } | Command::Configure(_)) => {
                         self.backlog.push_back(kept);
                     }
-                    Some(other) => other.refuse(super::Error::Unavailable),
-                    None => return,
+                    other => other.refuse(super::Error::Unavailable),
                 }
             }
         }

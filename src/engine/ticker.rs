@@ -11,7 +11,7 @@ use crate::config::{JobsConfig, Retention};
 use crate::domain::event::Event;
 use crate::domain::job::JobId;
 use crate::domain::run::{Outcome, Reason, Report, Source};
-use crate::store::{JobWrite, Result, Store};
+use crate::store::{self, JobWrite, Result, Store};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +44,10 @@ pub(super) struct Ticker {
     pub pause: Duration,
     /// For the retention task.
     keep: watch::Sender<Retention>,
+    /// Memory was rebuilt: what may start now is not waited for.
+    rebuilt: bool,
+    /// Another server has taken the database over: nothing is written any more.
+    lost: Option<store::Error>,
 }
 
 impl Ticker {
@@ -55,6 +59,7 @@ impl Ticker {
         keep: watch::Sender<Retention>,
     ) -> Result<Self> {
         let Parts { store, exec, clock, zone, jobs, stop } = parts;
+        let store = store.take_over().await?;
         let system = store.system().await?;
         let core = Core::new(&jobs, zone, store.newest_run().await?, system.clock_epoch, clock.read());
         let runner = runner::Runner {
@@ -81,15 +86,17 @@ impl Ticker {
             kill_grace: jobs.kill_grace,
             pause: FIRST_PAUSE,
             keep,
+            rebuilt: false,
+            lost: None,
         };
         ticker.recover(&system).await?;
         Ok(ticker)
     }
 
-    /// Fires until told to stop, then sees every run to its end.
-    pub async fn run(mut self) {
-        loop {
-            let idle = self.backlog.is_empty() && self.next.is_empty();
+    /// Fires until told to stop, then sees every run to its end. An error: it must not go on.
+    pub async fn run(mut self) -> Result<()> {
+        while self.lost.is_none() {
+            let idle = self.is_idle();
             let full = self.backlog.len() >= COMMANDS_PER_TURN;
             let commands = tokio::select! {
                 biased;
@@ -104,11 +111,18 @@ impl Ticker {
             self.turn(commands).await;
         }
         self.shut_down().await;
+        self.lost.map_or(Ok(()), Err)
+    }
+
+    /// Nothing is left to do but what is still to come.
+    fn is_idle(&self) -> bool {
+        self.backlog.is_empty() && self.next.is_empty() && !self.rebuilt
     }
 
     /// One turn.
     async fn turn(&mut self, commands: Vec<Command>) {
         let reading = self.clock.read();
+        self.rebuilt = false;
         let mut turn = std::mem::take(&mut self.next);
         turn.batch.now = reading.wall;
         self.core.observe(reading, &mut turn);
@@ -168,6 +182,9 @@ impl Ticker {
 
     /// Commits what the turn decided, then lets it happen: nothing starts before its row is durable.
     pub async fn commit(&mut self, mut turn: Turn) {
+        if self.lost.is_some() {
+            return turn.conclude(false);
+        }
         if turn.batch.is_empty() {
             turn.conclude(true);
             self.announce(&mut turn);
@@ -188,10 +205,20 @@ impl Ticker {
                 tracing::error!(error = %cause, "the commit failed: nothing of this turn starts");
                 self.health.set(Some(cause));
                 self.resync(turn).await;
-                tracing::info!("the database answers again");
-                self.health.set(None);
+                self.rebuilt = true;
+                if self.lost.is_none() {
+                    tracing::info!("the database answers again");
+                    self.health.set(None);
+                }
             }
         }
+    }
+
+    /// Ends this engine: whatever it still did would be done twice.
+    pub fn give_up(&mut self, cause: store::Error) {
+        tracing::error!(error = %cause, "this server ends its runs and stops");
+        self.health.set(Some(chain(&cause)));
+        self.lost = Some(cause);
     }
 
     /// Nobody listening is no error.
@@ -208,7 +235,8 @@ impl Ticker {
         self.next.batch.now = self.clock.now();
         self.core.cancel_waiting(None, Reason::Shutdown, &mut self.next);
         tracing::info!(runs = self.core.in_flight.len(), "shutting down");
-        let (mut stop, grace) = (self.stop.clone(), self.shutdown_grace);
+        let grace = if self.lost.is_some() { Duration::ZERO } else { self.shutdown_grace };
+        let mut stop = self.stop.clone();
         let enough = async move {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop == Stop::AtOnce) => {}
@@ -230,7 +258,7 @@ impl Ticker {
         tokio::pin!(enough);
         self.turn(Vec::new()).await;
         while !self.core.in_flight.is_empty() || !self.next.is_empty() {
-            let idle = self.backlog.is_empty() && self.next.is_empty();
+            let idle = self.is_idle();
             let commands = tokio::select! {
                 biased;
                 () = &mut enough => return false,

@@ -16,6 +16,14 @@ impl Store {
     /// the commit itself may have gone through.
     pub async fn commit(&self, batch: &Batch) -> Result<Committed> {
         self.still_there()?;
+        let done = self.try_commit(batch).await;
+        if let Some(server) = self.write.server() {
+            server.link.note_commit(&done);
+        }
+        done
+    }
+
+    async fn try_commit(&self, batch: &Batch) -> Result<Committed> {
         for _ in 0..RETRIES {
             match self.commit_once(batch).await {
                 Err(e) if undone(&e) => {

@@ -10,6 +10,7 @@ use crate::domain::job::{Job, JobId, JobSpec, Removal, StopReason};
 use crate::domain::run::{Outcome, Reason, Report, RunId, Source};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is to be made durable together.
 #[derive(Debug, Default)]
@@ -149,7 +150,8 @@ impl Store {
     /// One attempt at `commit`.
     pub(super) async fn commit_once(&self, batch: &Batch) -> Result<Committed> {
         let mut done = Committed::default();
-        let mut tx = self.write.begin().await?;
+        let patience = self.write.server().map_or(Duration::MAX, |server| server.link.patience());
+        let mut tx = self.write.conn_within(patience).await?.begin().await?;
         let mut starts: HashMap<JobId, u32> = batch.cursors.iter().map(|(id, c)| (*id, c.starts)).collect();
         done.lost_races = open_runs(&mut tx, &batch.opens).await?;
         for run in batch.opens.iter().filter(|run| done.lost_races.contains(&run.id) && counts(run)) {
@@ -178,7 +180,8 @@ impl Store {
         let text = "UPDATE tj_system SET last_seen_ms = ?, log_bytes = log_bytes + ?, \
                     clock_epoch = coalesce(?, clock_epoch)";
         let bytes = opened.sum::<i64>() + closed;
-        tx.execute(&Sql::new(text).bind(batch.now.0).bind(bytes).bind(batch.clock_epoch)).await?;
+        let sql = Sql::new(text).bind(batch.now.0).bind(bytes).bind(batch.clock_epoch);
+        self.only_ours(tx.execute(&self.in_our_term(sql)).await?)?;
         tx.commit().await?;
         Ok(done)
     }

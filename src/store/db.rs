@@ -2,6 +2,7 @@
 //! What was interrupted (a timeout, an error within a transaction, a task that was dropped) is never
 //! used again: the connection is closed, which is a rollback on every database.
 
+use super::link::{FIRST_PATIENCE, Link, breaks};
 use super::sql::{Arg, Dialect, Sql};
 use super::{Error, Result};
 use sqlx::database::HasStatementCache;
@@ -41,8 +42,16 @@ pub(super) struct Db {
     pool: Pool,
     /// Before each table's name.
     prefix: Arc<str>,
-    /// How long a statement may take; `None`: as long as it takes.
-    timeout: Option<Duration>,
+    /// `None`: a file, whose statements take as long as they take.
+    server: Option<ServerLimits>,
+}
+
+/// What bounds the waiting for a database server.
+#[derive(Clone, Debug)]
+pub(super) struct ServerLimits {
+    /// Of each statement.
+    pub timeout: Duration,
+    pub link: Arc<Link>,
 }
 
 enum Lease {
@@ -55,14 +64,16 @@ enum Lease {
 pub(super) struct Conn {
     lease: Option<Lease>,
     db: Db,
+    /// Of each statement, on a server.
+    limit: Duration,
     /// A statement is under way, or a transaction is open.
     dirty: bool,
     in_transaction: bool,
 }
 
 impl Db {
-    pub fn new(pool: Pool, prefix: &str, timeout: Option<Duration>) -> Self {
-        Self { pool, prefix: prefix.into(), timeout }
+    pub fn new(pool: Pool, prefix: &str, server: Option<ServerLimits>) -> Self {
+        Self { pool, prefix: prefix.into(), server }
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -77,22 +88,52 @@ impl Db {
         &self.prefix
     }
 
+    /// A connection. Where the server was away a moment ago nobody waits long for one.
     pub async fn conn(&self) -> Result<Conn> {
-        let lease = match &self.pool {
-            Pool::Sqlite(pool) => Lease::Sqlite(pool.acquire().await?),
-            Pool::MySql(pool) => Lease::MySql(pool.acquire().await?),
-            Pool::Postgres(pool) => Lease::Postgres(pool.acquire().await?),
+        let Some(server) = &self.server else { return self.acquire(Duration::MAX).await };
+        let wait = if server.link.is_away() { FIRST_PATIENCE } else { Duration::MAX };
+        let mut conn = self.acquire(wait).await?;
+        conn.limit = server.timeout;
+        Ok(conn)
+    }
+
+    /// A connection whose statements each answer within `limit`, or within what the settings allow when
+    /// that is less; on a server.
+    pub async fn conn_within(&self, limit: Duration) -> Result<Conn> {
+        self.acquire(self.server.as_ref().map_or(limit, |server| limit.min(server.timeout))).await
+    }
+
+    async fn acquire(&self, limit: Duration) -> Result<Conn> {
+        let acquire = async {
+            Ok(match &self.pool {
+                Pool::Sqlite(pool) => Lease::Sqlite(pool.acquire().await?),
+                Pool::MySql(pool) => Lease::MySql(pool.acquire().await?),
+                Pool::Postgres(pool) => Lease::Postgres(pool.acquire().await?),
+            })
         };
-        Ok(Conn { lease: Some(lease), db: self.clone(), dirty: false, in_transaction: false })
+        let lease = self.bounded(limit, acquire).await?;
+        Ok(Conn { lease: Some(lease), db: self.clone(), limit, dirty: false, in_transaction: false })
+    }
+
+    /// Waits for a server at most so long, and takes note of how it ended.
+    async fn bounded<T>(&self, limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+        let Some(server) = &self.server else { return Ok(work.await?) };
+        let done = match tokio::time::timeout(limit, work).await {
+            Ok(done) => done.map_err(Error::Database),
+            Err(_) => Err(Error::TimedOut(limit.as_secs())),
+        };
+        server.link.note(&done);
+        done
+    }
+
+    /// The limits of a server; `None`: it is a file.
+    pub fn server(&self) -> Option<&ServerLimits> {
+        self.server.as_ref()
     }
 
     /// A transaction; it holds the write lock from its start where there is one for all.
     pub async fn begin(&self) -> Result<Conn> {
-        let mut conn = self.conn().await?;
-        let begin = if self.dialect() == Dialect::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        conn.command(begin).await?;
-        conn.in_transaction = true;
-        Ok(conn)
+        self.conn().await?.begin().await
     }
 
     pub async fn fetch<T: Record>(&self, sql: &Sql) -> Result<Vec<T>> {
@@ -125,6 +166,14 @@ impl Db {
 impl Conn {
     pub fn dialect(&self) -> Dialect {
         self.db.dialect()
+    }
+
+    /// Opens a transaction on it.
+    pub async fn begin(mut self) -> Result<Self> {
+        let begin = if self.dialect() == Dialect::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        self.command(begin).await?;
+        self.in_transaction = true;
+        Ok(self)
     }
 
     pub async fn fetch<T: Record>(&mut self, sql: &Sql) -> Result<Vec<T>> {
@@ -200,15 +249,10 @@ impl Conn {
     async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Lease) -> sqlx::Result<T>) -> Result<T> {
         let Some(lease) = &mut self.lease else { return Err(Error::Database(sqlx::Error::PoolClosed)) };
         self.dirty = true;
-        let done = match self.db.timeout {
-            None => work(lease).await,
-            Some(limit) => tokio::time::timeout(limit, work(lease))
-                .await
-                .map_err(|_| Error::TimedOut(limit.as_secs()))?,
-        };
+        let done = self.db.bounded(self.limit, work(lease)).await;
         // A refusal by the database leaves the connection in order; in doubt it is closed.
-        self.dirty = !matches!(done, Ok(_) | Err(sqlx::Error::Database(_)));
-        Ok(done?)
+        self.dirty = done.as_ref().is_err_and(breaks);
+        done
     }
 }
 

@@ -8,9 +8,11 @@ mod again;
 mod backup;
 mod batch;
 mod db;
+mod hold;
 mod import;
 mod inspect;
 mod jobs;
+mod link;
 mod migrate;
 mod open;
 mod record;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 
 pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
+pub use hold::{Held, hold};
 pub use import::How;
 pub use inspect::{Schema, inspect, newest_schema};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
@@ -35,7 +38,7 @@ pub use open::lock_beside;
 pub use report::JobTimes;
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunRecord, RunsOf};
-pub use server::{Held, Server, ServerKind, TlsMode, hold, inspect_server};
+pub use server::{Server, ServerError, ServerKind, TlsMode, inspect_server};
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,8 @@ pub enum Error {
     FileGone(String),
     #[error("stored data cannot be read: {0}")]
     Data(String),
+    #[error("another TimerJobs server has taken this database over")]
+    TakenOver,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -75,6 +80,8 @@ pub struct Store {
     place: Arc<str>,
     /// The file of an SQLite database as it was opened.
     file: Option<Arc<open::OpenFile>>,
+    /// The server's turn at this database, once `take_over` was called.
+    term: Option<i64>,
 }
 
 /// The one row that belongs to no job.
@@ -126,10 +133,21 @@ impl Store {
         self.read.first(&sql).await?.ok_or_else(|| Error::Data("tj_system has no row".into()))
     }
 
+    /// Makes this the only store whose commits are accepted. A server that was thought dead, and whose
+    /// lock on the database was lost with its connection, can then do no harm: its next commit is refused.
+    pub async fn take_over(mut self) -> Result<Self> {
+        let mut tx = self.write.begin().await?;
+        tx.execute(&Sql::new("UPDATE tj_system SET term = term + 1")).await?;
+        self.term = Some(tx.number(&Sql::new("SELECT term FROM tj_system")).await?);
+        tx.commit().await?;
+        Ok(self)
+    }
+
     /// Asks the database whether it still reads and would write.
     pub async fn ping(&self) -> Result<()> {
         self.still_there()?;
-        self.read.number(&Sql::new("SELECT id FROM tj_system WHERE id = 1")).await?;
+        let alive = Sql::new("SELECT id FROM tj_system WHERE id = 1");
+        self.read.conn_within(link::FIRST_PATIENCE).await?.number(&alive).await?;
         Ok(())
     }
 
@@ -138,11 +156,29 @@ impl Store {
         self.file.as_ref().map_or(Ok(()), |file| file.still_there())
     }
 
-    /// Writes one row as it is: an error while the disk is full or the file locked.
+    /// Writes one row as it is: an error while the disk is full, the file locked or the server away. On
+    /// a server it also waits for a commit that is still under way there, as each ends with this row.
     pub async fn probe_write(&self) -> Result<()> {
         self.still_there()?;
-        self.write.execute(&Sql::new("UPDATE tj_system SET log_bytes = log_bytes")).await?;
+        let mut conn = self.write.conn_within(link::FIRST_PATIENCE).await?;
+        let touch = Sql::new("UPDATE tj_system SET log_bytes = log_bytes");
+        self.only_ours(conn.execute(&self.in_our_term(touch)).await?)?;
+        if let Some(server) = self.write.server() {
+            server.link.note_life(server.timeout);
+        }
         Ok(())
+    }
+
+    /// Lets a change of `tj_system` pass only while nobody has taken over.
+    fn in_our_term(&self, mut sql: Sql) -> Sql {
+        if let Some(term) = self.term {
+            sql.push_bind(" WHERE term = ?", term);
+        }
+        sql
+    }
+
+    fn only_ours(&self, rows: u64) -> Result<()> {
+        if rows == 0 { Err(Error::TakenOver) } else { Ok(()) }
     }
 
     /// Where the database is, for people.

@@ -125,6 +125,7 @@ impl Store {
             write: db(write),
             place: place.into(),
             file: Some(Arc::new(OpenFile::look(path).map_err(sqlx::Error::Io)?)),
+            term: None,
         })
     }
 }

@@ -2,7 +2,8 @@
 //! the account or the server's certificate becomes one line that says what to do; no line ever holds
 //! the password.
 
-use super::db::{Db, Pool};
+use super::db::{Db, Pool, ServerLimits};
+use super::link::Link;
 use super::sql::Dialect;
 use super::{Schema, Store, chain, migrate};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode};
@@ -11,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Database, Executor};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long another server of ours may take to make the tables.
@@ -20,6 +22,11 @@ const MAX_LIFETIME: Duration = Duration::from_secs(1_800);
 /// An idle connection that does not answer within this is given up: nobody may have told us that its
 /// other end is gone.
 const PROBE: Duration = Duration::from_secs(1);
+/// Connections that only write: readers who all wait for a slow answer do not keep the engine's commit.
+const WRITERS: u32 = 2;
+/// A transaction whose client is silent for so long is given up by the server, and its locks with it:
+/// the client may be a connection of ours that was cut without the server hearing of it. Seconds.
+const SILENCE_SECONDS: u64 = 5;
 
 /// Which kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +76,9 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {what}; {mend}")]
 pub struct ServerError {
-    place: String,
-    what: String,
-    mend: &'static str,
+    pub(super) place: String,
+    pub(super) what: String,
+    pub(super) mend: &'static str,
 }
 
 impl fmt::Display for Server {
@@ -97,60 +104,13 @@ impl Store {
     /// Connects, and brings the tables up to date.
     pub async fn open_server(server: &Server) -> Result<Self, ServerError> {
         let limit = server.connect_timeout + Duration::from_secs(MIGRATE_WAIT_SECONDS.unsigned_abs());
-        let connected = tokio::time::timeout(limit, connect(server)).await;
-        let pool = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| explain(server, &e))?;
-        let db = Db::new(pool, &server.prefix, Some(server.timeout));
-        Ok(Self { read: db.clone(), write: db, place: server.to_string().into(), file: None })
+        let link = Arc::new(Link::default());
+        let connected = tokio::time::timeout(limit, connect(server, &link)).await;
+        let pools = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| explain(server, &e))?;
+        let limits = ServerLimits { timeout: server.timeout, link };
+        let [read, write] = pools.map(|pool| Db::new(pool, &server.prefix, Some(limits.clone())));
+        Ok(Self { read, write, place: server.to_string().into(), file: None, term: None })
     }
-}
-
-/// A lock on the server that ends with its connection.
-pub struct Held(#[expect(dead_code, reason = "it is held, not used")] HeldBy);
-
-#[expect(dead_code, reason = "held, not used")]
-enum HeldBy {
-    MySql(sqlx::MySqlConnection),
-    Postgres(sqlx::PgConnection),
-}
-
-impl fmt::Debug for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Held")
-    }
-}
-
-/// One server of ours a set of tables: two would each take the other's runs for those of a dead one.
-pub async fn hold(server: &Server) -> Result<Held, ServerError> {
-    let held = tokio::time::timeout(server.connect_timeout, try_hold(server)).await;
-    let held = held.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| explain(server, &e))?;
-    held.map(Held).ok_or_else(|| ServerError {
-        place: server.to_string(),
-        what: "another TimerJobs server is running on this database".into(),
-        mend: "stop it first, or choose another database or DATABASE_TABLE_PREFIX",
-    })
-}
-
-async fn try_hold(server: &Server) -> Result<Option<HeldBy>, sqlx::Error> {
-    let name = format!("{}server", server.prefix);
-    Ok(match server.kind {
-        ServerKind::MySql => {
-            let mut conn = mysql_options(server).connect().await?;
-            // An idle connection would be closed after eight hours, and the lock with it.
-            conn.execute("SET SESSION wait_timeout = 31536000").await?;
-            // The name is the whole server's, not the database's.
-            let name = format!("{}.{name}", server.database);
-            let name = name.get(name.len().saturating_sub(64)..).unwrap_or(&name);
-            let locked: Option<i64> =
-                sqlx::query_scalar("SELECT GET_LOCK(?, 0)").bind(name).fetch_one(&mut conn).await?;
-            (locked == Some(1)).then_some(HeldBy::MySql(conn))
-        }
-        ServerKind::Postgres => {
-            let mut conn = postgres_options(server).connect().await?;
-            let sql = "SELECT pg_try_advisory_lock(hashtext('timerjobs'), hashtext($1))";
-            let locked: bool = sqlx::query_scalar(sql).bind(name).fetch_one(&mut conn).await?;
-            locked.then_some(HeldBy::Postgres(conn))
-        }
-    })
 }
 
 /// Whose tables the database holds; changes nothing.
@@ -186,28 +146,43 @@ async fn look(server: &Server) -> Result<Schema, sqlx::Error> {
     Ok(if count == 0 { Schema::Absent } else { Schema::of(at) })
 }
 
-async fn connect(server: &Server) -> Result<Pool, sqlx::Error> {
-    match server.kind {
-        ServerKind::MySql => connect_mysql(server).await.map(Pool::MySql),
-        ServerKind::Postgres => connect_postgres(server).await.map(Pool::Postgres),
-    }
+/// The pool that reads and the one that writes.
+async fn connect(server: &Server, link: &Arc<Link>) -> Result<[Pool; 2], sqlx::Error> {
+    let (readers, writers) = (server.pool.saturating_sub(WRITERS).max(1), WRITERS);
+    Ok(match server.kind {
+        ServerKind::MySql => {
+            migrate_mysql(server).await?;
+            let open = async |size| mysql_pool(server, link, size).await.map(Pool::MySql);
+            [open(readers).await?, open(writers).await?]
+        }
+        ServerKind::Postgres => {
+            migrate_postgres(server).await?;
+            let open = async |size| postgres_pool(server, link, size).await.map(Pool::Postgres);
+            [open(readers).await?, open(writers).await?]
+        }
+    })
 }
 
-fn pool<DB: Database>(server: &Server) -> PoolOptions<DB> {
+fn pool<DB: Database>(server: &Server, link: &Arc<Link>, size: u32) -> PoolOptions<DB> {
+    let link = link.clone();
     PoolOptions::new()
-        .max_connections(server.pool)
+        .max_connections(size)
         .acquire_timeout(server.connect_timeout)
         .max_lifetime(MAX_LIFETIME)
         .test_before_acquire(false)
-        .before_acquire(|conn: &mut DB::Connection, _| {
+        .before_acquire(move |conn: &mut DB::Connection, _| {
+            let away = link.is_away();
             Box::pin(async move {
+                if away {
+                    return Err(sqlx::Error::PoolTimedOut);
+                }
                 let answered = tokio::time::timeout(PROBE, conn.ping()).await;
                 answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
             })
         })
 }
 
-fn mysql_options(server: &Server) -> MySqlConnectOptions {
+pub(super) fn mysql_options(server: &Server) -> MySqlConnectOptions {
     let mut options = MySqlConnectOptions::new()
         .host(&server.host)
         .port(server.port)
@@ -231,9 +206,8 @@ fn mysql_options(server: &Server) -> MySqlConnectOptions {
     options
 }
 
-async fn connect_mysql(server: &Server) -> Result<sqlx::MySqlPool, sqlx::Error> {
-    let options = mysql_options(server);
-    let mut conn = options.connect().await?;
+async fn migrate_mysql(server: &Server) -> Result<(), sqlx::Error> {
+    let mut conn = mysql_options(server).connect().await?;
     // sqlx's own lock waits for ever on MySQL and not at all on MariaDB.
     let lock = format!("{}migrate", server.prefix);
     let locked: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(?, ?)")
@@ -247,18 +221,31 @@ async fn connect_mysql(server: &Server) -> Result<sqlx::MySqlPool, sqlx::Error> 
     let migrator = migrate::migrator(Dialect::MySql, &server.prefix);
     migrator.run(&mut conn).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
     // Its end frees the lock.
-    conn.close().await?;
-    let pool: MySqlPoolOptions = pool(server);
-    // Each statement sees what is committed; no locks on the gaps between rows.
-    let pool = pool.after_connect(|conn, _| {
-        Box::pin(async move {
-            conn.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await.map(drop)
-        })
-    });
-    pool.connect_with(options).await
+    conn.close().await
 }
 
-fn postgres_options(server: &Server) -> PgConnectOptions {
+async fn mysql_pool(server: &Server, link: &Arc<Link>, size: u32) -> Result<sqlx::MySqlPool, sqlx::Error> {
+    let lock_wait = server.timeout.as_secs();
+    // MySQL knows no limit for silence within a transaction, only one for any.
+    let limits = format!(
+        "SET SESSION innodb_lock_wait_timeout = {lock_wait} \
+         /*M! , SESSION idle_transaction_timeout = {SILENCE_SECONDS} */ \
+         /*!50700 , SESSION wait_timeout = 30 */"
+    );
+    let pool: MySqlPoolOptions = pool(server, link, size);
+    let pool = pool.after_connect(move |conn, _| {
+        let limits = limits.clone();
+        Box::pin(async move {
+            // Each statement sees what is committed; no locks on the gaps between rows.
+            conn.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
+            conn.execute(sqlx::AssertSqlSafe(limits)).await.map(drop)
+        })
+    });
+    // Before MySQL ends it.
+    pool.idle_timeout(Duration::from_secs(15)).connect_with(mysql_options(server)).await
+}
+
+pub(super) fn postgres_options(server: &Server) -> PgConnectOptions {
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&server.host)
         .port(server.port)
@@ -282,9 +269,8 @@ fn postgres_options(server: &Server) -> PgConnectOptions {
     options
 }
 
-async fn connect_postgres(server: &Server) -> Result<sqlx::PgPool, sqlx::Error> {
-    let options = postgres_options(server);
-    let mut conn = options.connect().await?;
+async fn migrate_postgres(server: &Server) -> Result<(), sqlx::Error> {
+    let mut conn = postgres_options(server).connect().await?;
     let lock = format!("SET lock_timeout = '{MIGRATE_WAIT_SECONDS}s'");
     conn.execute(sqlx::AssertSqlSafe(lock)).await?;
     sqlx::query("SELECT pg_advisory_lock(hashtext($1))")
@@ -294,12 +280,24 @@ async fn connect_postgres(server: &Server) -> Result<sqlx::PgPool, sqlx::Error> 
     let migrator = migrate::migrator(Dialect::Postgres, &server.prefix);
     migrator.run(&mut conn).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
     // Its end frees the lock.
-    conn.close().await?;
-    let pool: PgPoolOptions = pool(server);
-    pool.connect_with(options).await
+    conn.close().await
 }
 
-fn explain(server: &Server, e: &sqlx::Error) -> ServerError {
+async fn postgres_pool(server: &Server, link: &Arc<Link>, size: u32) -> Result<sqlx::PgPool, sqlx::Error> {
+    // A statement that we gave up must not go on there.
+    let limits = format!(
+        "SET statement_timeout = '{}s'; SET idle_in_transaction_session_timeout = '{SILENCE_SECONDS}s'",
+        server.timeout.as_secs()
+    );
+    let pool: PgPoolOptions = pool(server, link, size);
+    let pool = pool.after_connect(move |conn, _| {
+        let limits = limits.clone();
+        Box::pin(async move { conn.execute(sqlx::AssertSqlSafe(limits)).await.map(drop) })
+    });
+    pool.connect_with(postgres_options(server)).await
+}
+
+pub(super) fn explain(server: &Server, e: &sqlx::Error) -> ServerError {
     let text = chain(e);
     // No driver is known to repeat the password; if one did, it would not leave here.
     let text = if server.password.is_empty() { text } else { text.replace(&server.password, "***") };
@@ -343,26 +341,6 @@ fn explain(server: &Server, e: &sqlx::Error) -> ServerError {
 mod tests {
     use super::*;
     use crate::store::testing::server;
-
-    #[tokio::test]
-    async fn a_database_has_one_server_at_a_time() {
-        for kind in [ServerKind::MySql, ServerKind::Postgres] {
-            let (one, other) = (server(kind), server(kind));
-            let held = hold(&one).await.unwrap();
-            let refused = hold(&one).await.unwrap_err().to_string();
-            assert!(
-                refused.contains("another TimerJobs server is running on this database; stop it"),
-                "{refused}"
-            );
-            // Other tables are another installation.
-            hold(&other).await.unwrap();
-            drop(held);
-            // The server hears of the closed connection a moment later.
-            while hold(&one).await.is_err() {
-                tokio::task::yield_now().await;
-            }
-        }
-    }
 
     #[tokio::test]
     async fn what_is_wrong_with_a_server_is_told_in_one_line_without_the_password() {

@@ -6,6 +6,7 @@ mod cli;
 mod deploy;
 mod engine;
 mod functions;
+mod outage;
 mod process;
 mod readme;
 mod support;

@@ -10,6 +10,33 @@ pub struct Database {
     url: String,
     /// Empty for SQLite.
     prefix: String,
+    /// Where the server reaches it, when not at its own port.
+    through: Option<u16>,
+    /// It belongs to another test server: that one cleans up.
+    borrowed: bool,
+}
+
+/// A database server of the tests.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    MySql,
+    Postgres,
+}
+
+impl Kind {
+    pub fn port(self) -> u16 {
+        match self {
+            Self::MySql => 3306,
+            Self::Postgres => 5432,
+        }
+    }
+
+    fn url(self, port: u16) -> String {
+        match self {
+            Self::MySql => format!("mysql://root@127.0.0.1:{port}/test"),
+            Self::Postgres => format!("postgres://postgres@127.0.0.1:{port}/test"),
+        }
+    }
 }
 
 /// A connection beside the server's own.
@@ -21,18 +48,29 @@ pub enum Stranger {
 
 impl Database {
     pub fn new(folder: &Path) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let url = match std::env::var("TEST_STORE").as_deref() {
-            Ok("mysql") => "mysql://root@127.0.0.1:3306/test",
-            Ok("postgres") => "postgres://postgres@127.0.0.1:5432/test",
+        let kind = match std::env::var("TEST_STORE").as_deref() {
+            Ok("mysql") => Kind::MySql,
+            Ok("postgres") => Kind::Postgres,
             Ok("sqlite") | Err(_) => {
                 let path = folder.join("data/timerjobs.db");
-                return Self { url: format!("sqlite:///{}", path.display()), prefix: String::new() };
+                let url = format!("sqlite:///{}", path.display());
+                return Self { url, prefix: String::new(), through: None, borrowed: false };
             }
             Ok(other) => panic!("TEST_STORE={other}: use sqlite, mysql or postgres"),
         };
+        Self::on(kind, None)
+    }
+
+    /// On this server, which the server under test may reach through another port.
+    pub fn on(kind: Kind, through: Option<u16>) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("i{}_{}_", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { url: url.to_owned(), prefix }
+        Self { url: kind.url(kind.port()), prefix, through, borrowed: false }
+    }
+
+    /// The same tables, reached directly, for a second server.
+    pub fn borrow(&self) -> Self {
+        Self { url: self.url.clone(), prefix: self.prefix.clone(), through: None, borrowed: true }
     }
 
     /// The settings that lead a server here.
@@ -41,9 +79,14 @@ impl Database {
             return Vec::new();
         }
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let prefix = pair("DATABASE_TABLE_PREFIX", &self.prefix);
+        if let Some(port) = self.through {
+            let kind = if self.url.starts_with("mysql") { Kind::MySql } else { Kind::Postgres };
+            // What stands between is to read what passes.
+            return vec![pair("DATABASE_URL", &kind.url(port)), prefix, pair("DATABASE_TLS", "disable")];
+        }
         // A statement that waits for a lock is a database that is away.
-        let timeout = pair("DATABASE_TIMEOUT", "1");
-        vec![pair("DATABASE_URL", &self.url), pair("DATABASE_TABLE_PREFIX", &self.prefix), timeout]
+        vec![pair("DATABASE_URL", &self.url), prefix, pair("DATABASE_TIMEOUT", "1")]
     }
 
     /// The file of an SQLite database.
@@ -72,13 +115,18 @@ impl Database {
 
     /// Holds what the server needs for every write, until it is dropped.
     pub async fn block(&self) -> Stranger {
+        self.block_table("tj_system").await
+    }
+
+    /// Holds a table, and with SQLite every one.
+    pub async fn block_table(&self, table: &str) -> Stranger {
         let mut stranger = self.connect().await;
         match &stranger {
             Stranger::Sqlite(_) => stranger.run("BEGIN IMMEDIATE").await,
-            Stranger::MySql(_) => stranger.run(&self.named("LOCK TABLES tj_system WRITE")).await,
+            Stranger::MySql(_) => stranger.run(&self.named(&format!("LOCK TABLES {table} WRITE"))).await,
             Stranger::Postgres(_) => {
                 stranger.run("BEGIN").await;
-                stranger.run(&self.named("LOCK TABLE tj_system IN ACCESS EXCLUSIVE MODE")).await;
+                stranger.run(&self.named(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))).await;
             }
         }
         stranger
@@ -112,10 +160,10 @@ impl Stranger {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if self.prefix.is_empty() {
+        if self.prefix.is_empty() || self.borrowed {
             return;
         }
-        let own = Self { url: std::mem::take(&mut self.url), prefix: String::new() };
+        let own = self.borrow();
         let prefix = std::mem::take(&mut self.prefix);
         let cleaned = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

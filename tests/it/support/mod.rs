@@ -3,6 +3,7 @@
 
 pub mod database;
 pub mod program;
+pub mod proxy;
 
 use database::Database;
 
@@ -48,6 +49,11 @@ impl TestApp {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let database = Database::new(folder.path());
         Self::build(folder, Settable::new(START), settings, database).await
+    }
+
+    /// A server on this database, with the test's clock.
+    pub async fn on(database: Database, clock: &Arc<Settable>) -> Self {
+        Self::build(Arc::new(tempfile::tempdir().unwrap()), clock.clone(), Vec::new(), database).await
     }
 
     async fn build(
@@ -179,10 +185,15 @@ impl TestApp {
     }
 
     /// Waits for the end of a server that was told to stop.
-    pub async fn served(self) -> Stopped {
-        let Self { served, clock, folder, settings, database, .. } = self;
-        tokio::time::timeout(PATIENCE, served).await.expect("the server ends").unwrap().unwrap();
+    pub async fn served(mut self) -> Stopped {
+        self.ended_with().await.unwrap();
+        let Self { clock, folder, settings, database, .. } = self;
         Stopped { clock, folder, settings, database }
+    }
+
+    /// Waits for the server's end; gives back how it ended.
+    pub async fn ended_with(&mut self) -> anyhow::Result<()> {
+        tokio::time::timeout(PATIENCE, &mut self.served).await.expect("the server ends").unwrap()
     }
 
     pub async fn shut_down(self) -> Stopped {

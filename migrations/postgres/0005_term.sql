@@ -1,0 +1,3 @@
+-- Which server may write: each that takes the database over counts it up, and a commit of an earlier
+-- one is refused.
+ALTER TABLE tj_system ADD COLUMN term BIGINT NOT NULL DEFAULT 0;
