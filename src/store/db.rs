@@ -4,11 +4,12 @@
 
 use super::link::{FIRST_PATIENCE, Link, breaks};
 use super::sql::{Arg, Dialect, Sql};
-use super::{Error, Result};
+use super::{Error, Result, pool};
+use deadpool::managed::Object;
 use sqlx::database::HasStatementCache;
-use sqlx::mysql::{MySql, MySqlRow};
+use sqlx::mysql::{MySql, MySqlConnection, MySqlRow};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgRow, Postgres};
+use sqlx::postgres::{PgConnection, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Database, Encode, Executor, FromRow, IntoArguments, Type};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ impl<T> Record for T where
 #[derive(Clone, Debug)]
 pub(super) enum Pool {
     Sqlite(sqlx::SqlitePool),
-    MySql(sqlx::MySqlPool),
-    Postgres(sqlx::PgPool),
+    MySql(pool::Pool<MySqlConnection>),
+    Postgres(pool::Pool<PgConnection>),
 }
 
 /// A pool with what every statement needs to know.
@@ -56,8 +57,8 @@ pub(super) struct ServerLimits {
 
 enum Lease {
     Sqlite(PoolConnection<Sqlite>),
-    MySql(PoolConnection<MySql>),
-    Postgres(PoolConnection<Postgres>),
+    MySql(pool::Lease<MySqlConnection>),
+    Postgres(pool::Lease<PgConnection>),
 }
 
 /// A connection, and the transaction on it once `begin` was called.
@@ -107,8 +108,8 @@ impl Db {
         let acquire = async {
             Ok(match &self.pool {
                 Pool::Sqlite(pool) => Lease::Sqlite(pool.acquire().await?),
-                Pool::MySql(pool) => Lease::MySql(pool.acquire().await?),
-                Pool::Postgres(pool) => Lease::Postgres(pool.acquire().await?),
+                Pool::MySql(pool) => Lease::MySql(pool::get(pool).await?),
+                Pool::Postgres(pool) => Lease::Postgres(pool::get(pool).await?),
             })
         };
         let lease = self.bounded(limit, acquire).await?;
@@ -157,8 +158,8 @@ impl Db {
     pub async fn close(&self) {
         match &self.pool {
             Pool::Sqlite(pool) => pool.close().await,
-            Pool::MySql(pool) => pool.close().await,
-            Pool::Postgres(pool) => pool.close().await,
+            Pool::MySql(pool) => pool::close(pool).await,
+            Pool::Postgres(pool) => pool::close(pool).await,
         }
     }
 }
@@ -239,8 +240,8 @@ impl Conn {
     async fn command(&mut self, text: &'static str) -> Result<()> {
         self.run(async |lease| match lease {
             Lease::Sqlite(conn) => conn.execute(text).await.map(drop),
-            Lease::MySql(conn) => conn.execute(text).await.map(drop),
-            Lease::Postgres(conn) => conn.execute(text).await.map(drop),
+            Lease::MySql(conn) => conn.as_mut().execute(text).await.map(drop),
+            Lease::Postgres(conn) => conn.as_mut().execute(text).await.map(drop),
         })
         .await
     }
@@ -262,8 +263,8 @@ impl Drop for Conn {
             // Without a word to the server, which may be gone: the place in the pool is free at once.
             match self.lease.take() {
                 Some(Lease::Sqlite(conn)) => drop(conn.detach()),
-                Some(Lease::MySql(conn)) => drop(conn.detach()),
-                Some(Lease::Postgres(conn)) => drop(conn.detach()),
+                Some(Lease::MySql(conn)) => drop(Object::take(conn)),
+                Some(Lease::Postgres(conn)) => drop(Object::take(conn)),
                 None => {}
             }
         }

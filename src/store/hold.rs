@@ -95,29 +95,3 @@ async fn try_hold(server: &Server) -> sqlx::Result<Option<HeldBy>> {
         }
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::testing::server;
-
-    #[tokio::test]
-    async fn a_database_has_one_server_at_a_time() {
-        for kind in [ServerKind::MySql, ServerKind::Postgres] {
-            let (one, other) = (server(kind), server(kind));
-            let held = hold(&one).await.unwrap();
-            let refused = hold(&one).await.unwrap_err().to_string();
-            assert!(
-                refused.contains("another TimerJobs server is running on this database; stop it"),
-                "{refused}"
-            );
-            // Other tables are another installation.
-            hold(&other).await.unwrap();
-            drop(held);
-            // The server hears of the closed connection a moment later.
-            while hold(&one).await.is_err() {
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-}

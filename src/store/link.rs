@@ -46,6 +46,11 @@ impl Link {
         self.away.store(done.as_ref().is_err_and(breaks), Ordering::Relaxed);
     }
 
+    /// A connection turned out to be dead.
+    pub fn lost(&self) {
+        self.away.store(true, Ordering::Relaxed);
+    }
+
     /// How long a statement of a commit may take.
     pub fn patience(&self) -> Duration {
         Duration::from_millis(self.patience_ms.load(Ordering::Relaxed))

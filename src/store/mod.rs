@@ -15,6 +15,7 @@ mod jobs;
 mod link;
 mod migrate;
 mod open;
+mod pool;
 mod record;
 mod report;
 mod retention;

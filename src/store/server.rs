@@ -5,11 +5,10 @@
 use super::db::{Db, Pool, ServerLimits};
 use super::link::Link;
 use super::sql::Dialect;
-use super::{Schema, Store, chain, migrate};
-use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode};
-use sqlx::pool::PoolOptions;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, Connection, Database, Executor};
+use super::{Schema, Store, chain, migrate, pool};
+use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions, Connection, Executor};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,11 +16,6 @@ use std::time::Duration;
 
 /// How long another server of ours may take to make the tables.
 const MIGRATE_WAIT_SECONDS: i64 = 60;
-/// An idle connection is looked at before use; one that is older than this is replaced.
-const MAX_LIFETIME: Duration = Duration::from_secs(1_800);
-/// An idle connection that does not answer within this is given up: nobody may have told us that its
-/// other end is gone.
-const PROBE: Duration = Duration::from_secs(1);
 /// Connections that only write: readers who all wait for a slow answer do not keep the engine's commit.
 const WRITERS: u32 = 2;
 /// A transaction whose client is silent for so long is given up by the server, and its locks with it:
@@ -148,38 +142,21 @@ async fn look(server: &Server) -> Result<Schema, sqlx::Error> {
 
 /// The pool that reads and the one that writes.
 async fn connect(server: &Server, link: &Arc<Link>) -> Result<[Pool; 2], sqlx::Error> {
-    let (readers, writers) = (server.pool.saturating_sub(WRITERS).max(1), WRITERS);
+    let readers = server.pool.saturating_sub(WRITERS).max(1);
     Ok(match server.kind {
         ServerKind::MySql => {
             migrate_mysql(server).await?;
-            let open = async |size| mysql_pool(server, link, size).await.map(Pool::MySql);
-            [open(readers).await?, open(writers).await?]
+            let (options, setup) = (mysql_options(server), mysql_setup(server.timeout));
+            let open = |size| pool::open(options.clone(), &setup, link, size, server.connect_timeout);
+            [Pool::MySql(open(readers)), Pool::MySql(open(WRITERS))]
         }
         ServerKind::Postgres => {
             migrate_postgres(server).await?;
-            let open = async |size| postgres_pool(server, link, size).await.map(Pool::Postgres);
-            [open(readers).await?, open(writers).await?]
+            let (options, setup) = (postgres_options(server), postgres_setup(server.timeout));
+            let open = |size| pool::open(options.clone(), &setup, link, size, server.connect_timeout);
+            [Pool::Postgres(open(readers)), Pool::Postgres(open(WRITERS))]
         }
     })
-}
-
-fn pool<DB: Database>(server: &Server, link: &Arc<Link>, size: u32) -> PoolOptions<DB> {
-    let link = link.clone();
-    PoolOptions::new()
-        .max_connections(size)
-        .acquire_timeout(server.connect_timeout)
-        .max_lifetime(MAX_LIFETIME)
-        .test_before_acquire(false)
-        .before_acquire(move |conn: &mut DB::Connection, _| {
-            let away = link.is_away();
-            Box::pin(async move {
-                if away {
-                    return Err(sqlx::Error::PoolTimedOut);
-                }
-                let answered = tokio::time::timeout(PROBE, conn.ping()).await;
-                answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
-            })
-        })
 }
 
 pub(super) fn mysql_options(server: &Server) -> MySqlConnectOptions {
@@ -224,25 +201,16 @@ async fn migrate_mysql(server: &Server) -> Result<(), sqlx::Error> {
     conn.close().await
 }
 
-async fn mysql_pool(server: &Server, link: &Arc<Link>, size: u32) -> Result<sqlx::MySqlPool, sqlx::Error> {
-    let lock_wait = server.timeout.as_secs();
-    // MySQL knows no limit for silence within a transaction, only one for any.
-    let limits = format!(
-        "SET SESSION innodb_lock_wait_timeout = {lock_wait} \
+fn mysql_setup(timeout: Duration) -> String {
+    // Each statement sees what is committed; no locks on the gaps between rows. MySQL knows no limit
+    // for silence within a transaction, only one for any.
+    format!(
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+         SET SESSION innodb_lock_wait_timeout = {} \
          /*M! , SESSION idle_transaction_timeout = {SILENCE_SECONDS} */ \
-         /*!50700 , SESSION wait_timeout = 30 */"
-    );
-    let pool: MySqlPoolOptions = pool(server, link, size);
-    let pool = pool.after_connect(move |conn, _| {
-        let limits = limits.clone();
-        Box::pin(async move {
-            // Each statement sees what is committed; no locks on the gaps between rows.
-            conn.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
-            conn.execute(sqlx::AssertSqlSafe(limits)).await.map(drop)
-        })
-    });
-    // Before MySQL ends it.
-    pool.idle_timeout(Duration::from_secs(15)).connect_with(mysql_options(server)).await
+         /*!50700 , SESSION wait_timeout = 30 */",
+        timeout.as_secs()
+    )
 }
 
 pub(super) fn postgres_options(server: &Server) -> PgConnectOptions {
@@ -283,18 +251,12 @@ async fn migrate_postgres(server: &Server) -> Result<(), sqlx::Error> {
     conn.close().await
 }
 
-async fn postgres_pool(server: &Server, link: &Arc<Link>, size: u32) -> Result<sqlx::PgPool, sqlx::Error> {
-    // A statement that we gave up must not go on there.
-    let limits = format!(
+fn postgres_setup(timeout: Duration) -> String {
+    // A statement that we gave up must not go on there for long.
+    format!(
         "SET statement_timeout = '{}s'; SET idle_in_transaction_session_timeout = '{SILENCE_SECONDS}s'",
-        server.timeout.as_secs()
-    );
-    let pool: PgPoolOptions = pool(server, link, size);
-    let pool = pool.after_connect(move |conn, _| {
-        let limits = limits.clone();
-        Box::pin(async move { conn.execute(sqlx::AssertSqlSafe(limits)).await.map(drop) })
-    });
-    pool.connect_with(postgres_options(server)).await
+        timeout.as_secs() + 1
+    )
 }
 
 pub(super) fn explain(server: &Server, e: &sqlx::Error) -> ServerError {
@@ -338,26 +300,5 @@ pub(super) fn explain(server: &Server, e: &sqlx::Error) -> ServerError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::testing::server;
-
-    #[tokio::test]
-    async fn what_is_wrong_with_a_server_is_told_in_one_line_without_the_password() {
-        for kind in [ServerKind::MySql, ServerKind::Postgres] {
-            let right = server(kind);
-            let (user, password) = ("nobody".to_owned(), "s3cret".to_owned());
-            for (wrong, part) in [
-                (Server { port: 1, ..right.clone() }, "nobody answers"),
-                (Server { database: "tj_missing".into(), ..right.clone() }, "no such database"),
-                (Server { user: user.clone(), password: password.clone(), ..right.clone() }, "account"),
-                (Server { tls: TlsMode::VerifyFull, ..right.clone() }, "encrypted connection"),
-            ] {
-                // PostgreSQL on this machine trusts whoever comes: an unknown role is refused all the same.
-                let line = Store::open_server(&wrong).await.unwrap_err().to_string();
-                assert!(line.contains(part) || line.contains("cannot be"), "{kind:?} {part}: {line}");
-                assert!(!line.contains("s3cret") && line.lines().count() == 1, "{line}");
-            }
-        }
-    }
-}
+#[path = "server_test.rs"]
+mod on_servers;

@@ -3,7 +3,9 @@
 
 use crate::engine::column;
 use crate::support::database::{Database, Kind};
+use crate::support::program::run_in;
 use crate::support::proxy::{Network, Proxy};
+use crate::support::servers::DatabaseServer;
 use crate::support::{START, TestApp};
 use serde_json::json;
 use timerjobs::clock::Settable;
@@ -35,6 +37,8 @@ on_servers! {
     a_commit_whose_answer_was_lost,
     readers_that_wait_keep_no_fire,
     whoever_was_taken_over_ends,
+    a_server_that_is_killed,
+    certificates_are_checked_as_far_as_asked,
 }
 
 async fn behind_proxy(kind: Kind) -> (TestApp, Proxy) {
@@ -152,4 +156,54 @@ async fn whoever_was_taken_over_ends(kind: Kind) {
     let runs = second.runs(id).await;
     assert_eq!(column(&runs, "outcome"), ["success", "success"], "{runs:?}");
     second.shut_down().await;
+}
+
+async fn a_server_that_is_killed(kind: Kind) {
+    let mut server = DatabaseServer::with_tls(kind);
+    let mut app = TestApp::on(Database::at(kind, server.port), &Settable::new(START)).await;
+    let id = app.add(json!({"cron_expr": EVERY_MINUTE})).await;
+    for minute in 1..=3 {
+        app.advance(60);
+        app.ended(id, 1).await;
+        server.kill();
+        app.advance(60);
+        app.until(async |app| app.status("/health").await == 503).await;
+        server.start_again();
+        app.ended(id, 1).await;
+        app.until(async |app| app.status("/health").await == 200).await;
+        let runs = app.runs(id).await;
+        assert_eq!(column(&runs, "outcome"), vec!["success"; minute * 2], "{runs:?}");
+    }
+}
+
+/// The server takes only encrypted connections, and its certificate is for `localhost`.
+async fn certificates_are_checked_as_far_as_asked(kind: Kind) {
+    let (server, stranger) = (DatabaseServer::with_tls(kind), DatabaseServer::with_tls(kind));
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, other) = (server.authority(), stranger.authority());
+    let (ours, other) = (ours.to_str().unwrap(), other.to_str().unwrap());
+    let cases = [
+        ("disable", "localhost", "", false),
+        ("prefer", "127.0.0.1", "", true),
+        ("require", "127.0.0.1", "", true),
+        ("verify-ca", "127.0.0.1", ours, true),
+        ("verify-ca", "127.0.0.1", other, false),
+        ("verify-ca", "localhost", "", false),
+        ("verify-full", "localhost", ours, true),
+        ("verify-full", "127.0.0.1", ours, false),
+        ("verify-full", "localhost", other, false),
+        ("verify-full", "localhost", "/no/such/file", false),
+    ];
+    for (mode, host, authority, accepted) in cases {
+        // PostgreSQL trusts here whatever password comes; MariaDB's root has none.
+        let password = if matches!(kind, Kind::Postgres) { ":s3cret@" } else { "@" };
+        let url = kind.url(host, server.port).replace('@', password);
+        let env = [("DATABASE_URL", url.as_str()), ("DATABASE_TLS", mode), ("DATABASE_CA_FILE", authority)];
+        let ended = run_in(folder.path(), &["db", "init"], env);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.code == Some(0), accepted, "{mode} {host} {authority}: {said}");
+        assert!(!said.contains("s3cret") && said.trim().lines().count() == 1, "{said}");
+        let why = ["encrypted connection", "refuses this account", "cannot be read", "cannot be used"];
+        assert!(accepted || why.iter().any(|why| said.contains(why)), "{mode} {host}: {said}");
+    }
 }

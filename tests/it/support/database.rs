@@ -31,10 +31,11 @@ impl Kind {
         }
     }
 
-    fn url(self, port: u16) -> String {
+    pub fn url(self, host: &str, port: u16) -> String {
         match self {
-            Self::MySql => format!("mysql://root@127.0.0.1:{port}/test"),
-            Self::Postgres => format!("postgres://postgres@127.0.0.1:{port}/test"),
+            Self::MySql => format!("mysql://root@{host}:{port}/test"),
+            // Both servers have it: nothing else is in it.
+            Self::Postgres => format!("postgres://postgres@{host}:{port}/postgres"),
         }
     }
 }
@@ -65,7 +66,12 @@ impl Database {
     pub fn on(kind: Kind, through: Option<u16>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("i{}_{}_", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { url: kind.url(kind.port()), prefix, through, borrowed: false }
+        Self { url: kind.url("127.0.0.1", kind.port()), prefix, through, borrowed: false }
+    }
+
+    /// On a server of the test's own, which goes with it.
+    pub fn at(kind: Kind, port: u16) -> Self {
+        Self { url: kind.url("127.0.0.1", port), prefix: "tj_".to_owned(), through: None, borrowed: true }
     }
 
     /// The same tables, reached directly, for a second server.
@@ -83,7 +89,11 @@ impl Database {
         if let Some(port) = self.through {
             let kind = if self.url.starts_with("mysql") { Kind::MySql } else { Kind::Postgres };
             // What stands between is to read what passes.
-            return vec![pair("DATABASE_URL", &kind.url(port)), prefix, pair("DATABASE_TLS", "disable")];
+            return vec![
+                pair("DATABASE_URL", &kind.url("127.0.0.1", port)),
+                prefix,
+                pair("DATABASE_TLS", "disable"),
+            ];
         }
         // A statement that waits for a lock is a database that is away.
         vec![pair("DATABASE_URL", &self.url), prefix, pair("DATABASE_TIMEOUT", "1")]

@@ -4,6 +4,7 @@
 pub mod database;
 pub mod program;
 pub mod proxy;
+pub mod servers;
 
 use database::Database;
 
