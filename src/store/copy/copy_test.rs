@@ -15,6 +15,20 @@ const MIB: usize = 1 << 20;
 const TEXTS: &[&str] =
     &["", "it's \"quoted\" \\ back`", "定时任务", "🦀👩‍👩‍👧 é", "100% ? $1 tj_jobs\r\n\t", " space "];
 
+/// Some of the columns that may be empty, and all that MySQL keeps short.
+const NULLABLE: &[&str] = &["stop_reason", "reason", "error", "result", "stdout", "func_name"];
+const SHORT: &[&str] = &[
+    "trigger_type",
+    "mode",
+    "misfire_policy",
+    "recovery",
+    "source",
+    "outcome",
+    "role",
+    "stop_reason",
+    "reason",
+];
+
 fn table(name: &str) -> &'static Table {
     TABLES.iter().find(|table| table.name == name).unwrap()
 }
@@ -23,23 +37,15 @@ fn table(name: &str) -> &'static Table {
 fn row(table: &Table, id: i64, n: usize) -> Vec<Arg> {
     let value = |(i, (name, kind)): (usize, &(&str, Kind))| match (*kind, *name) {
         (Kind::Int, name) if name == table.key => id.into(),
-        (Kind::Int, "job_id" | "last_run_ms" | "pid" | "exit_code" | "fire_ms") if n % 3 == 1 => match name {
-            "job_id" => Arg::Int(Some(id)),
-            _ => Arg::Int(None),
-        },
         (Kind::Int, "job_id") => id.into(),
+        (Kind::Int, "fire_ms" | "pid" | "exit_code" | "last_run_ms" | "last_login_ms") if n % 3 == 1 => {
+            Arg::Int(None)
+        }
         (Kind::Int, _) => [0, -1, i64::MAX, i64::MIN, 1_767_600_000_000][(n + i) % 5].into(),
         (Kind::Bool, _) => Arg::Bool((n + i).is_multiple_of(2)),
         (Kind::Text, "name" | "username") => format!("{} {id}", TEXTS[n % TEXTS.len()]).into(),
-        (Kind::Text, "stop_reason" | "reason" | "error" | "result" | "stdout" | "func_name")
-            if n % 3 == 1 =>
-        {
-            Arg::Text(None)
-        }
-        (
-            Kind::Text,
-            "trigger_type" | "mode" | "misfire_policy" | "recovery" | "source" | "outcome" | "role",
-        ) => format!("{i}").into(),
+        (Kind::Text, name) if n % 3 == 1 && NULLABLE.contains(&name) => Arg::Text(None),
+        (Kind::Text, name) if SHORT.contains(&name) => format!("{i}").into(),
         (Kind::Text, _) => TEXTS[(n + i) % TEXTS.len()].into(),
     };
     table.columns.iter().enumerate().map(value).collect()
@@ -223,7 +229,7 @@ async fn pages_are_bounded_by_rows_and_by_bytes() {
     let ends: Vec<_> =
         ends.iter().map(|end| if let Arg::Int(Some(id)) = end { *id } else { panic!("{end:?}") }).collect();
     assert_eq!(ends[..2], [500, 601]);
-    assert_eq!(ends[2..ends.len() - 1].iter().filter(|id| (601..=610).contains(*id)).count(), 9);
+    assert_eq!(ends[2..ends.len() - 1].iter().filter(|id| (602..=609).contains(*id)).count(), 8);
     assert_eq!(ends.last(), Some(&1_201));
     let widest = TABLES.iter().map(|table| table.columns.len()).max().unwrap();
     assert!(ROWS * widest <= 32_766, "SQLite takes no more parameters");
@@ -256,6 +262,7 @@ async fn every_column_of_every_table_is_copied() {
     let found: Vec<(String, String, String)> = store.read.fetch(&Sql::new(text)).await.unwrap();
     let mut found: Vec<_> = found
         .into_iter()
+        .filter(|(table, ..)| !table.ends_with("migrations"))
         .map(|(table, column, kind)| {
             let kind = kind.to_lowercase();
             let kind = match kind.as_str() {
@@ -266,7 +273,6 @@ async fn every_column_of_every_table_is_copied() {
             };
             (table.replacen(&prefix, "tj_", 1), column, kind)
         })
-        .filter(|(table, ..)| table != "tj_migrations")
         .collect();
     let kind = |kind| match (kind, store.dialect()) {
         (Kind::Text, _) => "text",
