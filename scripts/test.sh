@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make test: every test with SQLite, then those of the store, the API and the engine once more on each
-# database server that answers. In CI a server that is missing is a failure.
+# make test: every test with SQLite, then those of the store, the API, the engine and the copy once more
+# on each database server that answers. In CI a server that is missing is a failure.
 set -euo pipefail
 cargo=$1
 runner=$2
@@ -13,7 +13,7 @@ for server in mysql:3306 postgres:5432; do
     if (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then
         echo "== the same on $kind"
         # shellcheck disable=SC2086
-        TEST_STORE=$kind $cargo $runner --locked --lib --test it -- store:: api:: engine::
+        TEST_STORE=$kind $cargo $runner --locked --lib --test it -- store:: api:: engine:: copy::
     elif [ -n "${CI:-}" ]; then
         echo "$kind does not answer on port $port: make services starts it"
         exit 1

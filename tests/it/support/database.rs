@@ -26,13 +26,21 @@ impl Database {
             Ok("mysql") => "mysql://root@127.0.0.1:3306/test",
             Ok("postgres") => "postgres://postgres@127.0.0.1:5432/test",
             Ok("sqlite") | Err(_) => {
-                let path = folder.join("data/timerjobs.db");
-                return Self { url: format!("sqlite:///{}", path.display()), prefix: String::new() };
+                return Self::of_file(&folder.join("data/timerjobs.db"));
             }
             Ok(other) => panic!("TEST_STORE={other}: use sqlite, mysql or postgres"),
         };
         let prefix = format!("i{}_{}_", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         Self { url: url.to_owned(), prefix }
+    }
+
+    /// An SQLite file, whatever database is tested.
+    pub fn of_file(path: &Path) -> Self {
+        Self { url: format!("sqlite:///{}", path.display()), prefix: String::new() }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// The settings that lead a server here.
