@@ -93,7 +93,7 @@ fn whole(path: &Path) -> PathBuf {
 struct Shown {
     bar: Option<ProgressBar>,
     table: &'static str,
-    /// When the last line was written.
+    /// When the last line was written, or the table begun.
     said: Duration,
 }
 
@@ -103,21 +103,15 @@ impl Shown {
     }
 
     fn tell(&mut self, Progress { table, done, rows }: Progress) {
-        let new = table != self.table;
-        if new {
+        let now = Clock::System.read().elapsed;
+        if table != self.table {
             self.end();
-            self.table = table;
+            (self.table, self.said) = (table, now);
         }
         if std::io::stderr().is_terminal() {
-            let bar = self.bar.get_or_insert_with(|| bar(table, rows));
-            bar.set_position(done);
-            return;
-        }
-        let now = Clock::System.read().elapsed;
-        if new || done == rows || now.saturating_sub(self.said) >= QUIET {
-            if !(new && rows > 0) {
-                eprintln!("{table}: {done} of {rows} rows");
-            }
+            self.bar.get_or_insert_with(|| bar(table, rows)).set_position(done);
+        } else if done == rows || now.saturating_sub(self.said) >= QUIET {
+            eprintln!("{table}: {done} of {rows} rows");
             self.said = now;
         }
     }
@@ -147,8 +141,8 @@ fn report(copied: &Copied, from: &str, to: &str) -> anyhow::Result<()> {
         };
         println!("{:9} {:>12} {:>12}  {verdict}", table.name, table.rows.0, table.rows.1);
     }
-    if copied.replaced > 0 {
-        println!("{} characters U+0000 became U+FFFD: PostgreSQL cannot hold them", copied.replaced);
+    if copied.replaced() > 0 {
+        println!("{} characters U+0000 became U+FFFD: PostgreSQL cannot hold them", copied.replaced());
     }
     let wrong: Vec<_> =
         copied.tables.iter().filter(|table| !table.is_whole()).map(|table| table.name).collect();

@@ -39,8 +39,6 @@ pub struct Progress {
 #[derive(Debug, Default)]
 pub struct Copied {
     pub tables: Vec<CopiedTable>,
-    /// NUL characters that PostgreSQL cannot hold and that became U+FFFD.
-    pub replaced: i64,
 }
 
 /// What the check of a table found.
@@ -51,6 +49,8 @@ pub struct CopiedTable {
     pub rows: (i64, i64),
     /// The columns whose values are not the same.
     pub differs: Vec<&'static str>,
+    /// NUL characters that PostgreSQL cannot hold and that became U+FFFD.
+    pub replaced: i64,
 }
 
 impl CopiedTable {
@@ -62,6 +62,10 @@ impl CopiedTable {
 impl Copied {
     pub fn is_whole(&self) -> bool {
         self.tables.iter().all(CopiedTable::is_whole)
+    }
+
+    pub fn replaced(&self) -> i64 {
+        self.tables.iter().map(|table| table.replaced).sum()
     }
 }
 
@@ -80,9 +84,7 @@ impl Store {
         }
         let mut copied = Copied::default();
         for table in TABLES {
-            let found = self.copy_table(target, table, &mut tell).await?;
-            copied.replaced += found.1;
-            copied.tables.push(found.0);
+            copied.tables.push(self.copy_table(target, table, &mut tell).await?);
         }
         if copied.is_whole() {
             let text = "DELETE FROM tj_settings WHERE name = ?";
@@ -116,30 +118,29 @@ impl Store {
         Ok(None)
     }
 
-    /// Gives what the check found and how many NUL characters were replaced.
     async fn copy_table(
         &self,
         target: &Self,
         table: &'static Table,
         tell: &mut impl FnMut(Progress),
-    ) -> std::result::Result<(CopiedTable, i64), CopyError> {
+    ) -> std::result::Result<CopiedTable, CopyError> {
         let (theirs, ours) = (|e| self.broken(e), |e| target.broken(e));
         let measured = check::measure(&self.read, table).await.map_err(theirs)?;
         let rows = measured.rows.unsigned_abs();
         let mut done = 0;
         let mut nuls = vec![0; table.columns.len()];
         let mut after = None;
+        tell(Progress { table: table.short(), done, rows });
         loop {
-            tell(Progress { table: table.short(), done, rows });
             let ends = page::ends(&self.read, table, after.as_ref()).await.map_err(theirs)?;
             if ends.is_empty() {
                 break;
             }
             for end in ends {
-                let rows_read = page::read(&self.read, table, after.as_ref(), &end).await.map_err(theirs)?;
-                check::count_nuls(target.write.dialect(), &rows_read, &mut nuls);
-                done += rows_read.len() as u64;
-                page::write(&target.write, table, rows_read).await.map_err(ours)?;
+                let page = page::read(&self.read, table, after.as_ref(), &end).await.map_err(theirs)?;
+                check::count_nuls(target.write.dialect(), &page, &mut nuls);
+                done += page.len() as u64;
+                page::write(&target.write, table, page).await.map_err(ours)?;
                 tell(Progress { table: table.short(), done, rows });
                 after = Some(end);
             }
@@ -149,10 +150,8 @@ impl Store {
         }
         let copy = check::measure(&target.write, table).await.map_err(ours)?;
         let differs = measured.differs(&copy, table, &nuls);
-        Ok((
-            CopiedTable { name: table.short(), rows: (measured.rows, copy.rows), differs },
-            nuls.iter().sum(),
-        ))
+        let (rows, replaced) = ((measured.rows, copy.rows), nuls.iter().sum());
+        Ok(CopiedTable { name: table.short(), rows, differs, replaced })
     }
 
     fn broken(&self, source: Error) -> CopyError {
