@@ -125,7 +125,7 @@ impl Shown {
 }
 
 fn bar(table: &'static str, rows: u64) -> ProgressBar {
-    let form = "{prefix:>9} [{bar:30}] {human_pos}/{human_len} {percent}% {per_sec} {eta}";
+    let form = "{prefix:>9} [{bar:30}] {human_pos}/{human_len} {percent}% {eta}";
     let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::stderr());
     bar.with_style(style).with_prefix(table)

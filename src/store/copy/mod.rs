@@ -11,7 +11,7 @@ mod page;
 mod tables;
 
 use super::sql::Sql;
-use super::{Error, Result, Store};
+use super::{Error, Result, Store, chain};
 use serde_json::{Value, json};
 use tables::{TABLES, Table};
 
@@ -24,8 +24,8 @@ pub enum CopyError {
     Half(String),
     #[error("{place}: holds {table} already, and a copy never mixes; name an empty database")]
     Taken { place: String, table: &'static str },
-    #[error("{place}: the copy broke off; mend the cause and run it again, it starts over")]
-    Broken { place: String, source: Error },
+    #[error("{place}: the copy broke off; mend the cause and run it again, it starts over: {}", chain(cause))]
+    Broken { place: String, cause: Error },
 }
 
 /// How far a table is.
@@ -154,8 +154,8 @@ impl Store {
         Ok(CopiedTable { name: table.short(), rows, differs, replaced })
     }
 
-    fn broken(&self, source: Error) -> CopyError {
-        CopyError::Broken { place: self.place.to_string(), source }
+    fn broken(&self, cause: Error) -> CopyError {
+        CopyError::Broken { place: self.place.to_string(), cause }
     }
 }
 
