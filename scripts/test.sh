@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # make test: every test with SQLite; with the database servers that answer also what needs one, and the
-# tests of the store, the API and the engine once more on each. In CI a server that is missing is a
+# tests of the store, the API, the engine and the copy once more on each. In CI a server that is missing is a
 # failure.
 set -euo pipefail
 cargo=$1
@@ -35,6 +35,6 @@ for kind in mysql postgres; do
         echo "== SKIPPED: the tests on $kind (make services starts it)"
     else
         echo "== the same on $kind"
-        run "$kind" --lib --test it -- store:: api:: engine:: --skip on_servers
+        run "$kind" --lib --test it -- store:: api:: engine:: copy:: --skip on_servers
     fi
 done

@@ -72,6 +72,7 @@ impl App {
         let listener = bind(&config).await?;
         let held = database::hold(&config).await?;
         let store = database::open(&config).await?;
+        database::refuse_half_a_copy(&store).await?;
         database::import(&config, &store, clock.now()).await?;
         let exec =
             Executor::new(exec_settings(&config, &store)).context("the HTTP client cannot be set up")?;
@@ -282,12 +283,16 @@ pub fn lock(config: &Config) -> anyhow::Result<Vec<File>> {
         .and_then(|()| private::lock(&folder.join("timerjobs.lock")))
         .with_context(|| format!("{}: the data folder cannot be written; choose another DATA_DIR", shown(folder)))?
         .with_context(|| format!("{}: another TimerJobs server is running on this data folder; stop it first, or choose another DATA_DIR", shown(folder)))?;
-    // A server keeps such a lock itself: see `database::hold`.
-    let DatabaseUrl::Sqlite(path) = &config.database.url else { return Ok(vec![data]) };
+    Ok([Some(data), lock_database(config)?].into_iter().flatten().collect())
+}
+
+/// The lock of the database's own; a server keeps such a lock itself: see `database::hold`.
+pub fn lock_database(config: &Config) -> anyhow::Result<Option<File>> {
+    let DatabaseUrl::Sqlite(path) = &config.database.url else { return Ok(None) };
     let database = store::lock_beside(path)
         .with_context(|| format!("{}: the database's folder cannot be written; give this user write access to it, or name a file elsewhere in DATABASE_URL", shown(path)))?
         .with_context(|| format!("{}: another TimerJobs server is running on this database; stop it first, or name another file in DATABASE_URL", shown(path)))?;
-    Ok(vec![data, database])
+    Ok(Some(database))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::config::{Config, DatabaseUrl, ServerKind, ServerUrl};
 use crate::domain::UtcMs;
 use crate::store::{self, Held, Server, Store, TlsMode};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::path::PathBuf;
 
 /// Opens it and brings its tables up to date.
@@ -21,6 +21,17 @@ pub async fn hold(config: &Config) -> anyhow::Result<Option<Held>> {
         DatabaseUrl::Sqlite(_) => Ok(None),
         DatabaseUrl::Server(url) => Ok(Some(store::hold(&server(config, url)).await?)),
     }
+}
+
+/// What a copy that broke off has left is no system to run.
+pub(super) async fn refuse_half_a_copy(store: &Store) -> anyhow::Result<()> {
+    let place = store.place();
+    if store.copy_unfinished().await.with_context(|| format!("{place}: its settings cannot be read"))? {
+        bail!(
+            "{place}: a copy into it broke off; run `timerjobs copy` again, or name another database in DATABASE_URL"
+        );
+    }
+    Ok(())
 }
 
 /// Imports the older edition's tables, if they are there and ours are new, and says what came of it.

@@ -63,14 +63,14 @@ pub fn backup(config: &Config, to: Option<PathBuf>) -> anyhow::Result<()> {
 }
 
 /// The database, for people.
-fn place(config: &Config) -> String {
+pub(super) fn place(config: &Config) -> String {
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => shown(path),
         DatabaseUrl::Server(url) => app::database::server(config, url).to_string(),
     }
 }
 
-async fn schema(config: &Config) -> anyhow::Result<Schema> {
+pub(super) async fn schema(config: &Config) -> anyhow::Result<Schema> {
     Ok(match &config.database.url {
         DatabaseUrl::Sqlite(path) => store::inspect(path).await?.schema,
         DatabaseUrl::Server(url) => store::inspect_server(&app::database::server(config, url)).await?,
@@ -87,7 +87,7 @@ fn update(config: &Config) -> anyhow::Result<()> {
     })
 }
 
-fn newer(place: &str, version: i64) -> anyhow::Result<()> {
+pub(super) fn newer(place: &str, version: i64) -> anyhow::Result<()> {
     bail!(
         "{place}: was made by a newer TimerJobs (version {version} of the tables, this one knows {}); use that one",
         newest_schema()

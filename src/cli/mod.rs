@@ -3,6 +3,7 @@
 //! wrong use exits with 2.
 
 mod check;
+mod copy;
 mod db;
 mod doctor;
 mod start;
@@ -62,6 +63,8 @@ enum Command {
     /// Make, update or back up the database.
     #[command(subcommand)]
     Db(DbCommand),
+    /// Move a whole system into another, empty database; no server may run on either.
+    Copy(CopyArgs),
     /// Print the version.
     Version,
 }
@@ -100,6 +103,26 @@ struct StartArgs {
     in_background: bool,
     #[command(flatten)]
     flags: Flags,
+}
+
+/// How the servers are reached (TLS, timeouts, prefix of the tables) is what the settings say.
+#[derive(Debug, Args)]
+struct CopyArgs {
+    /// The database to copy, as DATABASE_URL has it. A password is hidden from other users in the
+    /// environment, not on the command line.
+    #[arg(long, value_name = "URL", env = "DATABASE_COPY_FROM", hide_env_values = true)]
+    from: String,
+    /// The database to copy into.
+    #[arg(long, value_name = "URL", env = "DATABASE_COPY_TO", hide_env_values = true)]
+    to: String,
+    /// Before the tables' names in --from, where it differs from DATABASE_TABLE_PREFIX.
+    #[arg(long, value_name = "PREFIX")]
+    from_prefix: Option<String>,
+    /// The same for --to.
+    #[arg(long, value_name = "PREFIX")]
+    to_prefix: Option<String>,
+    #[command(flatten)]
+    file: FileFlag,
 }
 
 /// Commands that neither listen nor choose where to, but find a server by its settings.
@@ -164,6 +187,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Db(DbCommand::Init(file)) => db::init(&file.load()?)?,
         Command::Db(DbCommand::Migrate(file)) => db::migrate(&file.load()?)?,
         Command::Db(DbCommand::Backup { to, file }) => db::backup(&file.load()?, to)?,
+        Command::Copy(args) => copy::run(args)?,
         Command::Version => println!("timerjobs {}", env!("CARGO_PKG_VERSION")),
     }
     Ok(ExitCode::SUCCESS)

@@ -64,20 +64,9 @@ pub(super) const TLS_MODES: [&str; 5] = ["disable", "prefer", "require", "verify
 
 pub(super) fn read(read: &mut Reader<'_>, data_dir: &Path) -> DatabaseConfig {
     let url = choose(read, data_dir);
-    let prefix = read.checked("database.table_prefix", |text| match text {
-        "xiaohus_" => Err("that is the older editions' own; leave it out: their tables are imported".into()),
-        text if !text.is_empty()
-            && text.len() <= 20
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') =>
-        {
-            Ok(text.to_owned())
-        }
-        _ => Err("use at most 20 lower case letters, digits and underscores".into()),
-    });
-    if prefix != "tj_" && matches!(url, DatabaseUrl::Sqlite(_)) {
-        read.error(
-            "database.table_prefix: a database file is one installation's; leave the prefix out".into(),
-        );
+    let prefix = read.checked("database.table_prefix", parse_prefix);
+    if prefix != FILE_PREFIX && matches!(url, DatabaseUrl::Sqlite(_)) {
+        read.error(format!("database.table_prefix: {NO_PREFIX}"));
     }
     let ca_file = read.text("database.ca_file");
     DatabaseConfig {
@@ -91,6 +80,38 @@ pub(super) fn read(read: &mut Reader<'_>, data_dir: &Path) -> DatabaseConfig {
         pool: u32::try_from(read.number("database.pool", 2, 200)).unwrap_or(10),
         connect_timeout: Duration::from_secs(read.number("database.connect_timeout", 1, 600)),
         timeout: Duration::from_secs(read.number("database.timeout", 1, 600)),
+    }
+}
+
+impl DatabaseConfig {
+    /// Another database, reached in the same way; `prefix` is that of its tables on a server. The error
+    /// repeats no URL.
+    pub fn at(&self, url: &str, prefix: Option<&str>) -> Result<Self, String> {
+        let url = parse_url(url)?;
+        let table_prefix = match (&url, prefix) {
+            (DatabaseUrl::Sqlite(_), Some(_)) => return Err(NO_PREFIX.into()),
+            (DatabaseUrl::Sqlite(_), None) => FILE_PREFIX.into(),
+            (DatabaseUrl::Server(_), Some(prefix)) => parse_prefix(prefix)?,
+            (DatabaseUrl::Server(_), None) => self.table_prefix.clone(),
+        };
+        Ok(Self { url, table_prefix, ..self.clone() })
+    }
+}
+
+/// The prefix of the tables in a file.
+const FILE_PREFIX: &str = "tj_";
+const NO_PREFIX: &str = "a database file is one installation's; leave the prefix out";
+
+fn parse_prefix(text: &str) -> Result<String, String> {
+    match text {
+        "xiaohus_" => Err("that is the older editions' own; leave it out: their tables are imported".into()),
+        text if !text.is_empty()
+            && text.len() <= 20
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err("use at most 20 lower case letters, digits and underscores".into()),
     }
 }
 

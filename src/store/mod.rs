@@ -7,6 +7,7 @@
 mod again;
 mod backup;
 mod batch;
+mod copy;
 mod db;
 mod hold;
 mod import;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
+pub use copy::{Copied, Progress};
 pub use hold::{Held, hold};
 pub use import::How;
 pub use inspect::{Schema, inspect, newest_schema};

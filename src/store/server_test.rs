@@ -3,7 +3,7 @@
 use super::super::batch::Batch;
 use super::super::sql::Sql;
 use super::super::store_test::{add, get, run};
-use super::super::testing::{on, server};
+use super::super::testing::{fresh_of, server};
 use super::*;
 use crate::store::{Error, hold};
 
@@ -52,7 +52,7 @@ async fn what_is_wrong_with_a_server_is_told_in_one_line_without_the_password() 
 #[tokio::test]
 async fn a_commit_that_loses_a_deadlock_is_tried_again() {
     for kind in KINDS {
-        let (store, _place) = on(kind).await;
+        let (store, _place) = fresh_of(Some(kind)).await;
         let job = add(&store, "a").await;
         let mut stranger = store.write.begin().await.unwrap();
         // The one with less to undo is the victim on MySQL, the one that waits first on PostgreSQL.
@@ -100,7 +100,7 @@ fn waiters(kind: ServerKind) -> &'static str {
 /// After a failover the old primary may live on, read only: its connections are worth nothing.
 #[tokio::test]
 async fn a_connection_to_a_database_that_became_read_only_is_not_kept() {
-    let (store, place) = on(ServerKind::Postgres).await;
+    let (store, place) = fresh_of(Some(ServerKind::Postgres)).await;
     let name = format!("{}role", store.write.prefix());
     let run_as = |sql: String| async {
         store.write.execute(&Sql { keep: false, ..Sql::new(sql) }).await.unwrap();
@@ -123,7 +123,7 @@ async fn a_connection_to_a_database_that_became_read_only_is_not_kept() {
 #[tokio::test]
 async fn the_commit_of_a_server_that_was_taken_over_is_refused() {
     for kind in KINDS {
-        let (first, place) = on(kind).await;
+        let (first, place) = fresh_of(Some(kind)).await;
         let first = first.take_over().await.unwrap();
         let job = add(&first, "a").await;
         let second = place.open().await.take_over().await.unwrap();

@@ -35,8 +35,13 @@ impl Dialect {
 
     /// A sum as a whole number of 64 bits, 0 over no rows.
     pub fn sum(self, column: &str) -> String {
+        self.whole(&format!("coalesce(sum({column}), 0)"))
+    }
+
+    /// A number as a whole one of 64 bits.
+    pub fn whole(self, number: &str) -> String {
         let kind = if self == Self::MySql { "SIGNED" } else { "BIGINT" };
-        format!("CAST(coalesce(sum({column}), 0) AS {kind})")
+        format!("CAST({number} AS {kind})")
     }
 
     /// Locks the rows that are read until the transaction ends. SQLite has one writer at a time.

@@ -56,18 +56,17 @@ pub async fn fresh() -> (Store, Place) {
         Ok("sqlite") | Err(_) => return fresh_file().await,
         Ok(other) => panic!("TEST_STORE={other}: use sqlite, mysql or postgres"),
     };
-    on(kind).await
-}
-
-/// An empty store on this server.
-pub async fn on(kind: ServerKind) -> (Store, Place) {
-    let place = Place { dir: tempfile::tempdir().unwrap(), server: Some(server(kind)) };
-    (place.open().await, place)
+    fresh_of(Some(kind)).await
 }
 
 /// An empty store in an SQLite file, for what only a file has.
 pub async fn fresh_file() -> (Store, Place) {
-    let place = Place { dir: tempfile::tempdir().unwrap(), server: None };
+    fresh_of(None).await
+}
+
+/// An empty store on this kind of server; `None`: in an SQLite file.
+pub async fn fresh_of(kind: Option<ServerKind>) -> (Store, Place) {
+    let place = Place { dir: tempfile::tempdir().unwrap(), server: kind.map(server) };
     (place.open().await, place)
 }
 

@@ -53,9 +53,7 @@ impl Database {
             Ok("mysql") => Kind::MySql,
             Ok("postgres") => Kind::Postgres,
             Ok("sqlite") | Err(_) => {
-                let path = folder.join("data/timerjobs.db");
-                let url = format!("sqlite:///{}", path.display());
-                return Self { url, prefix: String::new(), through: None, borrowed: false };
+                return Self::of_file(&folder.join("data/timerjobs.db"));
             }
             Ok(other) => panic!("TEST_STORE={other}: use sqlite, mysql or postgres"),
         };
@@ -77,6 +75,16 @@ impl Database {
     /// The same tables, reached directly, for a second server.
     pub fn borrow(&self) -> Self {
         Self { url: self.url.clone(), prefix: self.prefix.clone(), through: None, borrowed: true }
+    }
+
+    /// An SQLite file, whatever database is tested.
+    pub fn of_file(path: &Path) -> Self {
+        let url = format!("sqlite:///{}", path.display());
+        Self { url, prefix: String::new(), through: None, borrowed: false }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// The settings that lead a server here.
