@@ -17,6 +17,7 @@ mod record;
 mod report;
 mod retention;
 mod runs;
+mod schema;
 mod server;
 mod settings;
 mod sql;
@@ -29,12 +30,13 @@ use std::sync::Arc;
 pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use import::How;
-pub use inspect::{Schema, inspect, newest_schema};
+pub use inspect::{inspect, schema_of};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use open::lock_beside;
 pub use report::JobTimes;
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunRecord, RunsOf};
+pub use schema::{Schema, Step, newest_schema, steps};
 pub use server::{Held, Server, ServerKind, TlsMode, hold, inspect_server};
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.
