@@ -166,20 +166,6 @@ async fn a_locked_database_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_version_is_refused() {
-    let (store, dir) = fresh_file().await;
-    let path = dir.path();
-    store.close().await;
-    let mut other = stranger(&path).await;
-    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                 VALUES (9999, 'the future', 1, x'00', 0)";
-    sqlx::query(newer).execute(&mut other).await.unwrap();
-    other.close().await.unwrap();
-    let line = refused(&path).await;
-    assert!(line.contains("made by a newer version of TimerJobs"), "{line}");
-}
-
-#[tokio::test]
 async fn a_file_that_was_deleted_or_replaced_takes_no_more_writes() {
     let (store, dir) = fresh_file().await;
     let job = add(&store, "kept").await;

@@ -122,6 +122,7 @@ pub(super) fn refusal(dialect: Dialect, e: &sqlx::Error) -> Option<Refusal> {
     let sqlx::Error::Migrate(e) = e else { return None };
     let schema = match &**e {
         MigrateError::VersionMissing(version) => Schema::Newer(*version),
+        MigrateError::Dirty(version) if *version > newest_schema() => Schema::Newer(*version),
         MigrateError::Dirty(version) => Schema::Interrupted(*version),
         MigrateError::VersionMismatch(version) => Schema::Changed(*version),
         MigrateError::ExecuteMigration(cause, version) => {
@@ -140,3 +141,7 @@ pub(super) fn refusal(dialect: Dialect, e: &sqlx::Error) -> Option<Refusal> {
     };
     schema.usable().err()
 }
+
+#[cfg(test)]
+#[path = "schema_test.rs"]
+mod schema_test;

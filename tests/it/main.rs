@@ -10,3 +10,4 @@ mod process;
 mod readme;
 mod support;
 mod tidy;
+mod upgrade;
