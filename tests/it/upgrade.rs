@@ -156,6 +156,8 @@ async fn a_start_keeps_a_backup_and_without_one_changes_nothing() {
         );
         assert_eq!(fs::read(old.file()).unwrap(), before, "{args:?}");
     }
+    let line = finding(&old.run(&["doctor"]), "database");
+    assert!(line.starts_with("FAIL  ") && line.contains("choose another BACKUP_DIR"), "{line}");
     fs::remove_file(old.path("backups")).unwrap();
 
     let url = format!("sqlite:///{}", old.file().display());

@@ -133,6 +133,13 @@ async fn database(config: &Config) -> Finding {
         let text = format!("{file}, made at the first start");
         return if place.verdict == super::Verdict::Ok { Finding::ok(name, text) } else { place };
     }
+    if matches!(seen.schema, Schema::Older(_) | Schema::Others) {
+        // Without a backup the start changes no tables.
+        let backups = writable(name, &config.backup_dir, "BACKUP_DIR");
+        if backups.verdict != super::Verdict::Ok {
+            return backups;
+        }
+    }
     tables(&format!("{file}, whole"), seen.schema)
 }
 
