@@ -55,7 +55,7 @@ async fn migrate_says_which_tool_backs_up_a_server() {
     if settings.is_empty() {
         return;
     }
-    // As version 3 made it.
+    // As version 3 made it: a newer migration than 4 is to be undone here too.
     let drop = if settings.iter().any(|(_, url)| url.starts_with("mysql")) {
         "DROP INDEX tj_runs_failed ON tj_runs"
     } else {
