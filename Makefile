@@ -151,8 +151,8 @@ coverage-run:
 init-db: quick ## Make the database and its tables
 	$(QUICK) db init
 
-migrate: quick ## Bring the tables to this version; a start does it too
-	$(QUICK) db migrate
+migrate: quick ## Bring the tables to this version (an SQLite file is backed up first); a start does it too
+	$(QUICK) migrate
 
 migrate-create: ## Make an empty migration with the next number for every database: NAME=add_owner
 	@scripts/migrate-create.sh "$(NAME)"

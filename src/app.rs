@@ -3,6 +3,7 @@
 
 pub mod database;
 mod history;
+pub mod upgrade;
 
 use crate::api::{self, Api};
 use crate::clock::Clock;
@@ -71,7 +72,7 @@ impl App {
         let locks = lock(&config)?;
         let listener = bind(&config).await?;
         let held = database::hold(&config).await?;
-        let store = database::open(&config).await?;
+        let store = database::open(&config, clock.now()).await?;
         database::refuse_half_a_copy(&store).await?;
         database::import(&config, &store, clock.now()).await?;
         let exec =

@@ -1,17 +1,48 @@
 //! Opens the store that the settings name, and takes over what an older edition left in it.
 
-use crate::config::{Config, DatabaseUrl, ServerKind, ServerUrl};
+use super::upgrade;
+use crate::config::{Config, DatabaseUrl, ServerKind, ServerUrl, shown};
 use crate::domain::UtcMs;
-use crate::store::{self, Held, Server, Store, TlsMode};
+use crate::store::{self, Held, Schema, Server, Store, TlsMode, newest_schema};
 use anyhow::{Context, bail};
 use std::path::PathBuf;
 
-/// Opens it and brings its tables up to date.
-pub async fn open(config: &Config) -> anyhow::Result<Store> {
+/// Opens it for a server and brings its tables up to date, those of a file after a backup.
+pub(super) async fn open(config: &Config, now: UtcMs) -> anyhow::Result<Store> {
+    let newest = newest_schema();
+    let before = upgrade::prepare(config, now, newest).await?;
+    if let Some(path) = before.backup {
+        tracing::info!(backup = %shown(&path), "the database was backed up before its tables are changed");
+    }
+    let store = open_at(config, newest).await?;
+    if (1..newest).contains(&before.from) {
+        tracing::info!(from = before.from, to = newest, "the tables were brought to this version");
+    }
+    Ok(store)
+}
+
+/// Opens it and brings its tables to this version.
+pub async fn open_at(config: &Config, version: i64) -> anyhow::Result<Store> {
     Ok(match &config.database.url {
-        DatabaseUrl::Sqlite(path) => Store::open(path).await?,
-        DatabaseUrl::Server(url) => Store::open_server(&server(config, url)).await?,
+        DatabaseUrl::Sqlite(path) => Store::open_at(path, version).await?,
+        DatabaseUrl::Server(url) => Store::open_server_at(&server(config, url), version).await?,
     })
+}
+
+/// Whose tables it holds; changes nothing.
+pub async fn look(config: &Config) -> anyhow::Result<Schema> {
+    Ok(match &config.database.url {
+        DatabaseUrl::Sqlite(path) => store::schema_of(path).await?,
+        DatabaseUrl::Server(url) => store::inspect_server(&server(config, url)).await?,
+    })
+}
+
+/// The database, for people.
+pub fn place(config: &Config) -> String {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => shown(path),
+        DatabaseUrl::Server(url) => server(config, url).to_string(),
+    }
 }
 
 /// Keeps other servers of ours off a database on a server, as long as it is held; `None`: a file has

@@ -1,12 +1,13 @@
 //! `copy`: moves a system to another database. What is copied and compared is the store's; here is who
 //! may do it when, and what people see of it.
 
-use super::{CopyArgs, block_on, db};
+use super::{CopyArgs, block_on};
 use crate::app;
+use crate::app::database::{self, look, place};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl};
-use crate::store::{Copied, Progress, Schema, newest_schema};
-use anyhow::{anyhow, bail, ensure};
+use crate::store::{Copied, Progress, newest_schema};
+use anyhow::{Context, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -28,33 +29,31 @@ pub fn run(args: CopyArgs) -> anyhow::Result<()> {
     };
     let from = side("--from", &args.from, args.from_prefix)?;
     let to = side("--to", &args.to, args.to_prefix)?;
-    ensure!(!same(&from, &to), "{}: is both --from and --to; name two databases", db::place(&from));
+    ensure!(!same(&from, &to), "{}: is both --from and --to; name two databases", place(&from));
     let (copied, from, to) = block_on(copy(&from, &to))?;
     report(&copied, &from, &to)
 }
 
 /// Gives also the places, as people know them.
 async fn copy(from: &Config, to: &Config) -> anyhow::Result<(Copied, String, String)> {
-    let (here, there) = (db::place(from), db::place(to));
+    let (here, there) = (place(from), place(to));
     let none = || anyhow!("{here}: there is no database of TimerJobs; mend --from");
     // A lock would make the file.
     if let DatabaseUrl::Sqlite(path) = &from.database.url {
         ensure!(path.exists(), none());
     }
-    let _from = (app::lock_database(from)?, app::database::hold(from).await?);
-    match db::schema(from).await? {
-        Schema::Current(_) => {}
-        Schema::Absent => return Err(none()),
-        Schema::Older(version) => older(&here, version, "--from")?,
-        Schema::Newer(version) => db::newer(&here, version)?,
+    let _from = (app::lock_database(from)?, database::hold(from).await?);
+    match look(from).await?.usable().with_context(|| here.clone())? {
+        0 => return Err(none()),
+        version => current(&here, version, "--from")?,
     }
-    let _to = (app::lock_database(to)?, app::database::hold(to).await?);
-    match db::schema(to).await? {
-        Schema::Absent | Schema::Current(_) => {}
-        Schema::Older(version) => older(&there, version, "--to")?,
-        Schema::Newer(version) => db::newer(&there, version)?,
+    let _to = (app::lock_database(to)?, database::hold(to).await?);
+    match look(to).await?.usable().with_context(|| there.clone())? {
+        0 => {}
+        version => current(&there, version, "--to")?,
     }
-    let (source, target) = (app::database::open(from).await?, app::database::open(to).await?);
+    let newest = newest_schema();
+    let (source, target) = (database::open_at(from, newest).await?, database::open_at(to, newest).await?);
     let mut shown = Shown::new();
     let copied = source.copy_into(&target, |progress| shown.tell(progress)).await;
     shown.end();
@@ -64,12 +63,14 @@ async fn copy(from: &Config, to: &Config) -> anyhow::Result<(Copied, String, Str
     Ok((copied?, places.0, places.1))
 }
 
-fn older(place: &str, version: i64, flag: &str) -> anyhow::Result<()> {
-    bail!(
-        "{place}: has the tables of version {version}, this program those of {}; run `timerjobs db migrate` with \
+fn current(place: &str, version: i64, flag: &str) -> anyhow::Result<()> {
+    ensure!(
+        version == newest_schema(),
+        "{place}: has the tables of version {version}, this program those of {}; run `timerjobs migrate` with \
          DATABASE_URL set to it first, or mend {flag}",
         newest_schema()
-    )
+    );
+    Ok(())
 }
 
 /// Whatever the way to a file, it is one file.

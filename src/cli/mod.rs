@@ -6,6 +6,7 @@ mod check;
 mod copy;
 mod db;
 mod doctor;
+mod migrate;
 mod start;
 mod status;
 
@@ -65,6 +66,8 @@ enum Command {
     Db(DbCommand),
     /// Move a whole system into another, empty database; no server may run on either.
     Copy(CopyArgs),
+    /// Bring the tables to this program's version, an SQLite file's after a backup; a start does it too.
+    Migrate(MigrateArgs),
     /// Print the version.
     Version,
 }
@@ -79,8 +82,8 @@ enum ConfigCommand {
 enum DbCommand {
     /// Make the database and its tables.
     Init(FileFlag),
-    /// Bring the tables to this program's version; a start does it too.
-    Migrate(FileFlag),
+    /// The same as `timerjobs migrate`.
+    Migrate(MigrateArgs),
     /// Write a checked copy, also while a server runs; never overwrites.
     Backup {
         /// The copy; without it, a file with the time in its name in the folder BACKUP_DIR.
@@ -121,6 +124,18 @@ struct CopyArgs {
     /// The same for --to.
     #[arg(long, value_name = "PREFIX")]
     to_prefix: Option<String>,
+    #[command(flatten)]
+    file: FileFlag,
+}
+
+#[derive(Debug, Args)]
+struct MigrateArgs {
+    /// Only to this version; they only go forward.
+    #[arg(long, value_name = "N")]
+    to: Option<i64>,
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     file: FileFlag,
 }
@@ -185,7 +200,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(ConfigCommand::Check(flags)) => return Ok(check::run(&flags)),
         Command::Doctor { json, flags } => return doctor::run(&flags, json),
         Command::Db(DbCommand::Init(file)) => db::init(&file.load()?)?,
-        Command::Db(DbCommand::Migrate(file)) => db::migrate(&file.load()?)?,
+        Command::Migrate(args) | Command::Db(DbCommand::Migrate(args)) => migrate::run(args)?,
         Command::Db(DbCommand::Backup { to, file }) => db::backup(&file.load()?, to)?,
         Command::Copy(args) => copy::run(args)?,
         Command::Version => println!("timerjobs {}", env!("CARGO_PKG_VERSION")),

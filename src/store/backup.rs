@@ -1,6 +1,7 @@
 //! A consistent copy of the database while everybody works on. The copy is checked before it gets
 //! its name, so whatever bears the name of a backup is one.
 
+use super::chain;
 use super::inspect::{connect, first_damage};
 use super::open::{OpenError, explain_at};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -24,6 +25,8 @@ pub enum BackupError {
     Draft(PathBuf),
     #[error("{}: the backup cannot be written ({source}); choose another BACKUP_DIR", .path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("{}: the disk is full; free some space, or choose another BACKUP_DIR", .0.display())]
+    Full(PathBuf),
     #[error(transparent)]
     Database(#[from] OpenError),
     #[error("{}: the copy failed its check ({damage}) and was deleted; check the disk and the database", .path.display())]
@@ -36,7 +39,11 @@ pub async fn backup(from: &Path, to: &Path) -> Result<u64, BackupError> {
         return Err(BackupError::NoDatabase(from.to_owned()));
     }
     let draft = Draft::create(to)?;
-    copy(from, &draft.0).await.map_err(|e| explain_at(from, &e))?;
+    copy(from, &draft.0).await.map_err(|e| match chain(&e).contains("disk is full") {
+        // Of the two files only the copy grows.
+        true => BackupError::Full(to.to_owned()),
+        false => explain_at(from, &e).into(),
+    })?;
     if let Some(damage) = check(&draft.0).await.map_err(|e| explain_at(&draft.0, &e))? {
         return Err(BackupError::Damaged { path: to.to_owned(), damage });
     }

@@ -1,36 +1,17 @@
 //! Looks at a database without changing it, also while a server runs: is it whole, and whose tables
 //! does it hold? Nothing here migrates.
 
-use super::migrate::SQLITE;
 use super::open::{OpenError, explain_at};
+use super::schema::{DONE, Done, Schema};
+use super::sql::Dialect;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The tables of a database, beside those that this binary makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Schema {
-    /// No file, or a file without tables of ours.
-    Absent,
-    Current(i64),
-    Older(i64),
-    Newer(i64),
-}
-
-impl Schema {
-    /// The tables after migration `at`; 0: there are none.
-    pub(super) fn of(at: i64) -> Self {
-        match at.cmp(&newest_schema()) {
-            _ if at == 0 => Self::Absent,
-            std::cmp::Ordering::Less => Self::Older(at),
-            std::cmp::Ordering::Equal => Self::Current(at),
-            std::cmp::Ordering::Greater => Self::Newer(at),
-        }
-    }
-}
+/// The library's table of migrations.
+const HISTORY: &str = "_sqlx_migrations";
 
 /// What a look at a database found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,17 +21,26 @@ pub struct Inspection {
     pub damage: Option<String>,
 }
 
-/// The newest version of the tables that this binary knows.
-pub fn newest_schema() -> i64 {
-    SQLITE.iter().map(|m| m.version).max().unwrap_or_default()
-}
-
 /// Looks at the file; one that cannot be read is an error.
 pub async fn inspect(path: &Path) -> Result<Inspection, OpenError> {
     if !path.exists() {
         return Ok(Inspection { schema: Schema::Absent, damage: None });
     }
     look(path).await.map_err(|e| explain_at(path, &e))
+}
+
+/// Only whose tables the file holds: quick, whatever its size.
+pub async fn schema_of(path: &Path) -> Result<Schema, OpenError> {
+    // Opening a folder says what is wrong with it.
+    if !path.exists() || path.is_dir() {
+        return Ok(Schema::Absent);
+    }
+    let look = async {
+        let mut db = connect(path).await?;
+        let schema = schema(&mut db).await?;
+        db.close().await.map(|()| schema)
+    };
+    look.await.map_err(|e| explain_at(path, &e))
 }
 
 async fn look(path: &Path) -> Result<Inspection, sqlx::Error> {
@@ -80,12 +70,14 @@ pub(super) async fn first_damage(
 }
 
 async fn schema(db: &mut SqliteConnection) -> Result<Schema, sqlx::Error> {
-    let sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
-    let tables: i64 = sqlx::query_scalar(sql).fetch_one(&mut *db).await?;
-    if tables == 0 {
-        return Ok(Schema::Absent);
-    }
-    let sql = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
-    let at: i64 = sqlx::query_scalar(sql).fetch_one(db).await?;
-    Ok(Schema::of(at))
+    let sql =
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *db).await?;
+    let done: Vec<Done> = if tables.iter().any(|name| name == HISTORY) {
+        sqlx::query_as(AssertSqlSafe(format!("{DONE}{HISTORY}"))).fetch_all(db).await?
+    } else {
+        Vec::new()
+    };
+    let others = done.is_empty() && tables.iter().any(|name| name != HISTORY);
+    Ok(if others { Schema::Others } else { Schema::of(Dialect::Sqlite, &done) })
 }

@@ -21,6 +21,7 @@ mod record;
 mod report;
 mod retention;
 mod runs;
+mod schema;
 mod server;
 mod settings;
 mod sql;
@@ -35,12 +36,13 @@ pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunSta
 pub use copy::{Copied, Progress};
 pub use hold::{Held, hold};
 pub use import::How;
-pub use inspect::{Schema, inspect, newest_schema};
+pub use inspect::{inspect, schema_of};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use open::lock_beside;
 pub use report::JobTimes;
 pub use retention::Pruned;
 pub use runs::{OpenRun, RunRecord, RunsOf};
+pub use schema::{Schema, Step, newest_schema, steps};
 pub use server::{Server, ServerError, ServerKind, TlsMode, inspect_server};
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.

@@ -2,6 +2,7 @@
 //! for everything that can be wrong with the file.
 
 use super::db::{Db, Pool};
+use super::schema::{newest_schema, refusal};
 use super::sql::Dialect;
 use super::{Error, Store, chain, migrate};
 use crate::private;
@@ -73,10 +74,15 @@ fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
 impl Store {
     /// Opens the file, makes it when there is none, and brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::open_within(path, BUSY_TIMEOUT).await
+        Self::open_at(path, newest_schema()).await
     }
 
-    async fn open_within(path: &Path, busy: Duration) -> Result<Self, OpenError> {
+    /// Brings the tables to this version only.
+    pub async fn open_at(path: &Path, version: i64) -> Result<Self, OpenError> {
+        Self::open_within(path, version, BUSY_TIMEOUT).await
+    }
+
+    async fn open_within(path: &Path, version: i64, busy: Duration) -> Result<Self, OpenError> {
         let fail = |what: String, mend| OpenError::new(path, what, mend);
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             private::make_folder(folder).map_err(|e| {
@@ -88,10 +94,10 @@ impl Store {
         }
         // Before SQLite makes it for everybody; the files beside it get its rights.
         drop(make_file(path));
-        Self::connect(path, busy).await.map_err(|e| explain_at(path, &e))
+        Self::connect(path, version, busy).await.map_err(|e| explain_at(path, &e))
     }
 
-    async fn connect(path: &Path, busy: Duration) -> Result<Self, sqlx::Error> {
+    async fn connect(path: &Path, version: i64, busy: Duration) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -110,7 +116,7 @@ impl Store {
             }
         }
         let migrator = migrate::migrator(Dialect::Sqlite, "tj_");
-        migrator.run(&write).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
+        migrator.run_to(version, &write).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
         // A write that changes nothing: a file that cannot be written is found now, not at the first fire.
         sqlx::query("UPDATE tj_system SET id = id").execute(&write).await?;
         // Readers set nothing that would need the write lock, and are all there from the start: while
@@ -153,6 +159,9 @@ fn make_file(path: &Path) -> io::Result<()> {
 /// What an error of the library means for the file.
 pub(super) fn explain_at(path: &Path, e: &sqlx::Error) -> OpenError {
     let fail = |what: String, mend| OpenError::new(path, what, mend);
+    if let Some(refusal) = refusal(Dialect::Sqlite, e) {
+        return fail(refusal.what, refusal.mend);
+    }
     let text = chain(e);
     let has = |part: &str| text.contains(part);
     if has("not a database") || has("malformed") {
@@ -169,11 +178,6 @@ pub(super) fn explain_at(path: &Path, e: &sqlx::Error) -> OpenError {
         fail(
             "the database cannot be opened for writing".into(),
             "give this user write access to the file and its folder, or choose another DATA_DIR",
-        )
-    } else if has("previously applied but is missing") {
-        fail(
-            "the database was made by a newer version of TimerJobs".into(),
-            "start that version, or restore the backup from before the upgrade",
         )
     } else if has("disk is full") || has("No space left") {
         fail("the disk is full".into(), "free some space and start again")

@@ -4,8 +4,9 @@
 
 use super::db::{Db, Pool, ServerLimits};
 use super::link::Link;
+use super::schema::{DONE, Done, Schema, newest_schema, refusal};
 use super::sql::Dialect;
-use super::{Schema, Store, chain, migrate, pool};
+use super::{Store, chain, migrate, pool};
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
@@ -97,9 +98,14 @@ impl fmt::Debug for Server {
 impl Store {
     /// Connects, and brings the tables up to date.
     pub async fn open_server(server: &Server) -> Result<Self, ServerError> {
+        Self::open_server_at(server, newest_schema()).await
+    }
+
+    /// Brings the tables to this version only.
+    pub async fn open_server_at(server: &Server, version: i64) -> Result<Self, ServerError> {
         let limit = server.connect_timeout + Duration::from_secs(MIGRATE_WAIT_SECONDS.unsigned_abs());
         let link = Arc::new(Link::default());
-        let connected = tokio::time::timeout(limit, connect(server, &link)).await;
+        let connected = tokio::time::timeout(limit, connect(server, version, &link)).await;
         let pools = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| explain(server, &e))?;
         let limits = ServerLimits { timeout: server.timeout, link };
         let [read, write] = pools.map(|pool| Db::new(pool, &server.prefix, Some(limits.clone())));
@@ -116,42 +122,44 @@ pub async fn inspect_server(server: &Server) -> Result<Schema, ServerError> {
 async fn look(server: &Server) -> Result<Schema, sqlx::Error> {
     let table = format!("{}migrations", server.prefix);
     let there = "SELECT count(*) FROM information_schema.tables WHERE table_name = ";
-    let at = sqlx::AssertSqlSafe(format!("SELECT coalesce(max(version), 0) FROM {table} WHERE success"));
-    let (count, at): (i64, i64) = match server.kind {
+    let done = sqlx::AssertSqlSafe(format!("{DONE}{table} ORDER BY version"));
+    let (dialect, done): (Dialect, Vec<Done>) = match server.kind {
         ServerKind::MySql => {
             let mut conn = mysql_options(server).connect().await?;
             let there = format!("{there}? AND table_schema = database()");
             let there = sqlx::query_scalar(sqlx::AssertSqlSafe(there)).bind(&table);
-            match there.fetch_one(&mut conn).await? {
-                0 => (0, 0),
-                n => (n, sqlx::query_scalar(at).fetch_one(&mut conn).await?),
-            }
+            let done = match there.fetch_one(&mut conn).await? {
+                0i64 => Vec::new(),
+                _ => sqlx::query_as(done).fetch_all(&mut conn).await?,
+            };
+            (Dialect::MySql, done)
         }
         ServerKind::Postgres => {
             let mut conn = postgres_options(server).connect().await?;
             let there = format!("{there}$1 AND table_schema = current_schema()");
             let there = sqlx::query_scalar(sqlx::AssertSqlSafe(there)).bind(&table);
-            match there.fetch_one(&mut conn).await? {
-                0 => (0, 0),
-                n => (n, sqlx::query_scalar(at).fetch_one(&mut conn).await?),
-            }
+            let done = match there.fetch_one(&mut conn).await? {
+                0i64 => Vec::new(),
+                _ => sqlx::query_as(done).fetch_all(&mut conn).await?,
+            };
+            (Dialect::Postgres, done)
         }
     };
-    Ok(if count == 0 { Schema::Absent } else { Schema::of(at) })
+    Ok(Schema::of(dialect, &done))
 }
 
 /// The pool that reads and the one that writes.
-async fn connect(server: &Server, link: &Arc<Link>) -> Result<[Pool; 2], sqlx::Error> {
+async fn connect(server: &Server, version: i64, link: &Arc<Link>) -> Result<[Pool; 2], sqlx::Error> {
     let readers = server.pool.saturating_sub(WRITERS).max(1);
     Ok(match server.kind {
         ServerKind::MySql => {
-            migrate_mysql(server).await?;
+            migrate_mysql(server, version).await?;
             let (options, setup) = (mysql_options(server), mysql_setup(server.timeout));
             let open = |size| pool::open(options.clone(), &setup, link, size, server.connect_timeout);
             [Pool::MySql(open(readers)), Pool::MySql(open(WRITERS))]
         }
         ServerKind::Postgres => {
-            migrate_postgres(server).await?;
+            migrate_postgres(server, version).await?;
             let (options, setup) = (postgres_options(server), postgres_setup(server.timeout));
             let open = |size| pool::open(options.clone(), &setup, link, size, server.connect_timeout);
             [Pool::Postgres(open(readers)), Pool::Postgres(open(WRITERS))]
@@ -183,7 +191,7 @@ pub(super) fn mysql_options(server: &Server) -> MySqlConnectOptions {
     options
 }
 
-async fn migrate_mysql(server: &Server) -> Result<(), sqlx::Error> {
+async fn migrate_mysql(server: &Server, version: i64) -> Result<(), sqlx::Error> {
     let mut conn = mysql_options(server).connect().await?;
     // sqlx's own lock waits for ever on MySQL and not at all on MariaDB.
     let lock = format!("{}migrate", server.prefix);
@@ -196,7 +204,7 @@ async fn migrate_mysql(server: &Server) -> Result<(), sqlx::Error> {
         return Err(sqlx::Error::Protocol("another server is still making the tables".into()));
     }
     let migrator = migrate::migrator(Dialect::MySql, &server.prefix);
-    migrator.run(&mut conn).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
+    migrator.run_to(version, &mut conn).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
     // Its end frees the lock.
     conn.close().await
 }
@@ -237,7 +245,7 @@ pub(super) fn postgres_options(server: &Server) -> PgConnectOptions {
     options
 }
 
-async fn migrate_postgres(server: &Server) -> Result<(), sqlx::Error> {
+async fn migrate_postgres(server: &Server, version: i64) -> Result<(), sqlx::Error> {
     let mut conn = postgres_options(server).connect().await?;
     let lock = format!("SET lock_timeout = '{MIGRATE_WAIT_SECONDS}s'");
     conn.execute(sqlx::AssertSqlSafe(lock)).await?;
@@ -246,7 +254,7 @@ async fn migrate_postgres(server: &Server) -> Result<(), sqlx::Error> {
         .execute(&mut conn)
         .await?;
     let migrator = migrate::migrator(Dialect::Postgres, &server.prefix);
-    migrator.run(&mut conn).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
+    migrator.run_to(version, &mut conn).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)))?;
     // Its end frees the lock.
     conn.close().await
 }
@@ -262,9 +270,19 @@ fn postgres_setup(timeout: Duration) -> String {
 pub(super) fn explain(server: &Server, e: &sqlx::Error) -> ServerError {
     let text = chain(e);
     // No driver is known to repeat the password; if one did, it would not leave here.
-    let text = if server.password.is_empty() { text } else { text.replace(&server.password, "***") };
+    let masked = |text: String| match server.password.as_str() {
+        "" => text,
+        password => text.replace(password, "***"),
+    };
+    let text = masked(text);
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
-    let (what, mend) = if has(&["Connection refused", "os error 111"]) {
+    let dialect = match server.kind {
+        ServerKind::MySql => Dialect::MySql,
+        ServerKind::Postgres => Dialect::Postgres,
+    };
+    let (what, mend) = if let Some(refusal) = refusal(dialect, e) {
+        (masked(refusal.what), refusal.mend)
+    } else if has(&["Connection refused", "os error 111"]) {
         ("nobody answers at this address".into(), "start the database server, or mend DATABASE_URL")
     } else if has(&["Access denied", "password authentication failed", "role \"", "28P01", "28000"]) {
         (format!("the server refuses this account ({text})"), "mend user, password or the account's rights")
@@ -277,16 +295,6 @@ pub(super) fn explain(server: &Server, e: &sqlx::Error) -> ServerError {
         (
             format!("the encrypted connection cannot be made ({text})"),
             "mend database.tls and database.ca_file",
-        )
-    } else if has(&["previously applied but is missing"]) {
-        (
-            "the database was made by a newer version of TimerJobs".into(),
-            "start that version, or restore the backup from before the upgrade",
-        )
-    } else if has(&["is partially applied"]) {
-        (
-            format!("an upgrade was interrupted ({text})"),
-            "restore the backup from before the upgrade and start again",
         )
     } else if has(&["denied", "permission"]) {
         (

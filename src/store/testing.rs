@@ -2,7 +2,7 @@
 //! or `postgres`. The same tests pass on each: that is what support means.
 
 use super::sql::{Dialect, Sql};
-use super::{Error, Server, ServerKind, Store, TlsMode};
+use super::{Error, Schema, Server, ServerKind, Store, TlsMode, inspect_server, schema_of};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -35,6 +35,32 @@ impl Place {
             Some(server) => patient(Store::open_server(server).await.unwrap()),
         }
     }
+
+    /// With the tables of this version, or the line that says why not.
+    pub async fn try_open(&self, version: i64) -> Result<Store, String> {
+        match &self.server {
+            None => Store::open_at(&self.path(), version).await.map_err(|e| e.to_string()),
+            Some(server) => Store::open_server_at(server, version).await.map_err(|e| e.to_string()),
+        }
+    }
+
+    pub async fn look(&self) -> Schema {
+        match &self.server {
+            None => schema_of(&self.path()).await.unwrap(),
+            Some(server) => inspect_server(server).await.unwrap(),
+        }
+    }
+}
+
+/// Nothing yet, in the database that is being tested.
+pub fn place() -> Place {
+    let kind = match std::env::var("TEST_STORE").as_deref() {
+        Ok("mysql") => Some(ServerKind::MySql),
+        Ok("postgres") => Some(ServerKind::Postgres),
+        Ok("sqlite") | Err(_) => None,
+        Ok(other) => panic!("TEST_STORE={other}: use sqlite, mysql or postgres"),
+    };
+    Place { dir: tempfile::tempdir().unwrap(), server: kind.map(server) }
 }
 
 /// A test's machine may be busy with other tests: that is no outage.
@@ -50,13 +76,8 @@ fn patient(store: Store) -> Store {
 
 /// An empty store in the database that is being tested.
 pub async fn fresh() -> (Store, Place) {
-    let kind = match std::env::var("TEST_STORE").as_deref() {
-        Ok("mysql") => ServerKind::MySql,
-        Ok("postgres") => ServerKind::Postgres,
-        Ok("sqlite") | Err(_) => return fresh_file().await,
-        Ok(other) => panic!("TEST_STORE={other}: use sqlite, mysql or postgres"),
-    };
-    fresh_of(Some(kind)).await
+    let place = place();
+    (place.open().await, place)
 }
 
 /// An empty store in an SQLite file, for what only a file has.

@@ -133,12 +133,12 @@ fn config_check_names_what_is_set_or_all_that_is_wrong() {
 }
 
 /// One line of `doctor`.
-fn finding(ended: &Ended, name: &str) -> String {
+pub fn finding(ended: &Ended, name: &str) -> String {
     let is_it = |l: &&str| l.get(6..).is_some_and(|rest| rest.starts_with(&format!("{name}: ")));
     ended.stdout.lines().find(is_it).unwrap_or_else(|| panic!("{name}: {}", ended.stdout)).to_owned()
 }
 
-fn listing(folder: &Path) -> Vec<String> {
+pub fn listing(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
     let mut names: Vec<_> = names.collect();
     names.sort();
@@ -211,62 +211,6 @@ fn the_database_is_made_updated_and_backed_up_by_command() {
     assert!(copied.code == Some(0) && copied.stdout.contains("bytes, checked"), "{}", copied.stderr);
     let again = db(&["backup", "copy.db"]);
     assert!(again.code == Some(1) && again.stderr.contains("never overwrites"), "{}", again.stderr);
-}
-
-/// A connection of the test's own.
-async fn database(path: &Path) -> sqlx::SqliteConnection {
-    use sqlx::Connection;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
-    sqlx::SqliteConnection::connect_with(&options).await.unwrap()
-}
-
-#[tokio::test]
-async fn tables_of_another_version_are_told_and_only_older_ones_updated() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("data")).unwrap();
-    let path = folder.path().join("data/timerjobs.db");
-    // The database as the first version made it.
-    let first = folder.path().join("first");
-    fs::create_dir(&first).unwrap();
-    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
-    fs::copy(migrations.join("0001_core.sql"), first.join("0001_core.sql")).unwrap();
-    let mut db = database(&path).await;
-    sqlx::migrate::Migrator::new(first).await.unwrap().run(&mut db).await.unwrap();
-    drop(db);
-
-    let run = |args: &[&str]| run_in(folder.path(), args, [("PORT", "0")]);
-    let doctor = run(&["doctor"]);
-    let line = finding(&doctor, "database");
-    assert!(doctor.code == Some(0) && line.starts_with("warn  ") && line.contains("version 1 of"), "{line}");
-    assert!(run(&["db", "init"]).stdout.contains("db migrate"));
-    let lock = fs::File::create(folder.path().join("data/timerjobs.lock")).unwrap();
-    lock.lock().unwrap();
-    let refused = run(&["db", "migrate"]);
-    assert!(refused.code == Some(1) && refused.stderr.contains("stop it first"), "{}", refused.stderr);
-    drop(lock);
-    // The same file by another way, with a data folder of its own.
-    std::os::unix::fs::symlink(folder.path().join("data"), folder.path().join("link")).unwrap();
-    let url = format!("sqlite:///{}", folder.path().join("link/timerjobs.db").display());
-    let lock = fs::File::create(folder.path().join("data/timerjobs.db.lock")).unwrap();
-    lock.lock().unwrap();
-    let refused = run_in(folder.path(), &["db", "migrate"], [("DATA_DIR", "own"), ("DATABASE_URL", &url)]);
-    assert!(refused.code == Some(1) && refused.stderr.contains("on this database"), "{}", refused.stderr);
-    drop(lock);
-    let updated = run(&["db", "migrate"]);
-    assert!(updated.stdout.contains("from version 1 to "), "{}{}", updated.stdout, updated.stderr);
-    assert!(run(&["db", "migrate"]).stdout.contains("is up to date"));
-
-    let mut db = database(&path).await;
-    sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
-        .execute(&mut db)
-        .await
-        .unwrap();
-    drop(db);
-    for args in [["db", "init"], ["db", "migrate"]] {
-        let refused = run(&args);
-        assert!(refused.code == Some(1) && refused.stderr.contains("newer TimerJobs"), "{}", refused.stderr);
-    }
-    assert!(finding(&run(&["doctor"]), "database").starts_with("FAIL  "));
 }
 
 #[test]

@@ -120,11 +120,11 @@ fn what_is_no_move_is_refused_and_nothing_is_touched() {
     let newest = "(SELECT max(version) FROM _sqlx_migrations)";
     source.sql("to.db", &format!("DELETE FROM _sqlx_migrations WHERE version = {newest}"));
     let empty = url(&source.file("empty.db"));
-    source.refused(&there, &empty, "run `timerjobs db migrate` with DATABASE_URL set to it first");
-    source.refused(from, &there, "run `timerjobs db migrate` with DATABASE_URL set to it first");
+    source.refused(&there, &empty, "run `timerjobs migrate` with DATABASE_URL set to it first");
+    source.refused(from, &there, "run `timerjobs migrate` with DATABASE_URL set to it first");
     source.sql("to.db", &format!("UPDATE _sqlx_migrations SET version = 9999 WHERE version = {newest}"));
-    source.refused(&there, &empty, "was made by a newer TimerJobs");
-    source.refused(from, &there, "was made by a newer TimerJobs");
+    source.refused(&there, &empty, "was made by a newer version of TimerJobs");
+    source.refused(from, &there, "was made by a newer version of TimerJobs");
 }
 
 #[test]

@@ -133,6 +133,13 @@ async fn database(config: &Config) -> Finding {
         let text = format!("{file}, made at the first start");
         return if place.verdict == super::Verdict::Ok { Finding::ok(name, text) } else { place };
     }
+    if matches!(seen.schema, Schema::Older(_) | Schema::Others) {
+        // Without a backup the start changes no tables.
+        let backups = writable(name, &config.backup_dir, "BACKUP_DIR");
+        if backups.verdict != super::Verdict::Ok {
+            return backups;
+        }
+    }
     tables(&format!("{file}, whole"), seen.schema)
 }
 
@@ -150,17 +157,14 @@ fn refused(error: &str) -> Finding {
 }
 
 fn tables(place: &str, schema: Schema) -> Finding {
-    let name = "database";
-    match schema {
-        Schema::Absent => Finding::ok(name, format!("{place}, tables are made at the first start")),
-        Schema::Current(version) => Finding::ok(name, format!("{place}, version {version}")),
-        Schema::Older(version) => {
-            let text = format!("{place}, version {version} of {}", newest_schema());
-            Finding::warn(name, text, "back it up; the next start, or `timerjobs db migrate`, updates it")
-        }
-        Schema::Newer(version) => {
-            let text = format!("{place} is of version {version}, this program knows {}", newest_schema());
-            Finding::fail(name, text, "start the newer TimerJobs that made it")
+    let (name, newest) = ("database", newest_schema());
+    match schema.usable() {
+        Err(refusal) => refused(&format!("{place}: {refusal}")),
+        Ok(0) => Finding::ok(name, format!("{place}, tables are made at the first start")),
+        Ok(version) if version == newest => Finding::ok(name, format!("{place}, version {version}")),
+        Ok(version) => {
+            let mend = "the next start, or `timerjobs migrate`, updates it; back up a database server first";
+            Finding::warn(name, format!("{place}, version {version} of {newest}"), mend)
         }
     }
 }

@@ -8,6 +8,7 @@ mod overlap;
 mod recovery;
 mod shutdown;
 mod trouble;
+mod upgrade;
 
 use crate::support::TestApp;
 use serde_json::{Value, json};

@@ -245,6 +245,7 @@ fn source(folder: PathBuf, settings: Vec<(String, String)>) -> ConfigSource {
         let own = match name {
             "DATA_DIR" => Some(path("data")),
             "RUNTIME_DIR" => Some(path("runtime")),
+            "BACKUP_DIR" => Some(path("backups")),
             "FUNC_DIR" => Some(path("user_funcs")),
             "HOST" => Some("127.0.0.1".into()),
             "PORT" => Some("0".into()),
