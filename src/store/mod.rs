@@ -20,6 +20,7 @@ mod runs;
 mod server;
 mod settings;
 mod sql;
+mod totals;
 mod write_job;
 
 use db::Db;
@@ -167,3 +168,5 @@ mod retention_test;
 mod store_test;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod totals_test;

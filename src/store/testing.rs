@@ -82,7 +82,9 @@ impl Drop for Place {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let store = Store::open_server(&server).await.unwrap();
-                for table in ["system", "jobs", "job_state", "runs", "settings", "admins", "migrations"] {
+                for table in
+                    ["system", "jobs", "job_state", "runs", "run_counts", "settings", "admins", "migrations"]
+                {
                     store.write.execute(&Sql::new(format!("DROP TABLE tj_{table}"))).await.unwrap();
                 }
             });
