@@ -9,8 +9,9 @@ use crate::domain::UtcMs;
 use crate::domain::job::JobId;
 use crate::domain::run::RunId;
 
-/// At most this many rows are deleted in one transaction.
-const CHUNK: i64 = 500;
+/// At most this many rows are deleted in one transaction. Each may be a read from the disk in every
+/// index: 500 took MariaDB half a second, and fires came 13 s late.
+const CHUNK: i64 = 100;
 /// And about this many bytes of output: freeing overflow pages is what takes the time.
 const CHUNK_BYTES: i64 = 8 << 20;
 /// Pages handed back to the file system at a time.

@@ -74,23 +74,22 @@ async fn a_job_keeps_its_newest_runs() {
 async fn the_oldest_of_all_go_in_batches() {
     let (store, _dir) = fresh().await;
     let (job, other) = (add(&store, "a").await, add(&store, "b").await);
-    let mut opens: Vec<_> =
-        (0..1_100).map(|n| ended(if n % 2 == 0 { &job } else { &other }, NOW, n)).collect();
+    let mut opens: Vec<_> = (0..220).map(|n| ended(if n % 2 == 0 { &job } else { &other }, NOW, n)).collect();
     opens[0].outcome = Outcome::Running;
     commit_opens(&store, opens).await;
     let first = RunId::first_at(NOW).0;
     assert_eq!(
         store.prune_oldest(i64::MAX, FIRST).await.unwrap(),
-        Pruned { rows: 500, more: Some(RunId(first + 500)) }
+        Pruned { rows: 100, more: Some(RunId(first + 100)) }
     );
     books_balance(&store).await;
-    assert_eq!(left(&store, &job).await[..2], [first, first + 502]);
-    assert_eq!(left(&store, &other).await[0], first + 501);
+    assert_eq!(left(&store, &job).await[..2], [first, first + 102]);
+    assert_eq!(left(&store, &other).await[0], first + 101);
     assert_eq!(
         store.prune_oldest(i64::MAX, FIRST).await.unwrap(),
-        Pruned { rows: 500, more: Some(RunId(first + 1_000)) }
+        Pruned { rows: 100, more: Some(RunId(first + 200)) }
     );
-    assert_eq!(store.prune_oldest(i64::MAX, FIRST).await.unwrap(), Pruned { rows: 99, more: None });
+    assert_eq!(store.prune_oldest(i64::MAX, FIRST).await.unwrap(), Pruned { rows: 19, more: None });
     assert_eq!(store.prune_oldest(i64::MAX, FIRST).await.unwrap(), NOTHING);
     assert_eq!((left(&store, &job).await, left(&store, &other).await), (vec![first], vec![]));
     books_balance(&store).await;
@@ -146,6 +145,6 @@ async fn a_file_that_keeps_its_pages_does_not_keep_us_shrinking() {
     let job = add(&store, "a").await;
     let opens: Vec<_> = (0..400).map(|n| ended(&job, NOW, n)).collect();
     commit_opens(&store, opens).await;
-    store.prune_oldest(i64::MAX, FIRST).await.unwrap();
+    while store.prune_oldest(i64::MAX, FIRST).await.unwrap().more.is_some() {}
     assert!(!store.shrink().await.unwrap(), "there is nothing to be had");
 }
