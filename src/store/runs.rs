@@ -60,9 +60,9 @@ pub struct RunsOf {
 }
 
 impl RunsOf {
-    /// Selects the ids, as `picked`, newest or oldest first.
+    /// Selects the ids, newest or oldest first.
     pub(super) fn push_ids(&self, sql: &mut Sql, dialect: Dialect, newest_first: bool) {
-        sql.push("SELECT id AS picked FROM ").push(&self.table(dialect)).push(" WHERE 1 = 1");
+        sql.push("SELECT id FROM ").push(&self.table(dialect)).push(" WHERE 1 = 1");
         self.push(sql);
         sql.push(if newest_first { " ORDER BY id DESC" } else { " ORDER BY id" });
     }
@@ -150,10 +150,13 @@ impl Store {
                 ", CASE WHEN {length}({name}) > {most} THEN concat(substr({name}, 1, {most}), '…') ELSE {name} END AS {name}"
             ));
         }
-        sql.push(" FROM tj_runs JOIN (");
-        of.push_ids(&mut sql, self.read.dialect(), first);
-        sql.push_bind(" LIMIT ?", if from_end { here } else { size }).push_bind(" OFFSET ?", skip);
-        sql.push(") AS p ON p.picked = tj_runs.id");
+        let mut ids = Sql::new("");
+        of.push_ids(&mut ids, self.read.dialect(), first);
+        ids.push_bind(" LIMIT ?", if from_end { here } else { size }).push_bind(" OFFSET ?", skip);
+        // No join: to plan one, PostgreSQL reads past all that retention left at the ends of the index.
+        let ids: Vec<(i64,)> = self.read.fetch(&ids).await?;
+        sql.push(&format!(" FROM tj_runs WHERE id IN {}", list(ids.into_iter().map(|(id,)| id))));
+        sql.keep = false;
         let mut items: Vec<RunRecord> = self.read.fetch(&sql).await?;
         items.sort_unstable_by_key(|run| if newest_first { -run.id } else { run.id });
         Ok(Page { items, total })
