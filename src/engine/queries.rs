@@ -46,7 +46,7 @@ impl Engine {
 
     /// Deletes run records; answers how many. Runs in flight keep theirs.
     pub async fn clear_runs(&self, of: RunsOf) -> Result<usize, Error> {
-        let rows = retention::clear(&self.store, of).await;
+        let rows = retention::clear(&self.store, &self.clock, of).await;
         rows.map_err(|e| {
             tracing::error!(error = %super::chain(&e), "run records cannot be deleted");
             Error::Unavailable

@@ -4,6 +4,7 @@
 use super::db::Conn;
 use super::record::{CLOSED, OPENED, close_row, open_row, report_bytes};
 use super::sql::{Kind, Rows, Sql, list};
+use super::totals::Counted;
 use super::{Result, Store, write_job};
 use crate::domain::UtcMs;
 use crate::domain::job::{Job, JobId, JobSpec, Removal, StopReason};
@@ -171,17 +172,26 @@ impl Store {
         }
         // A run may be opened, started and closed by one turn: in this order.
         start_runs(&mut tx, &batch.starts).await?;
-        let closed = close_runs(&mut tx, &batch.closes).await?;
+        let mut counted = Counted::default();
+        let closed = close_runs(&mut tx, &batch.closes, &mut counted).await?;
         move_cursors(&mut tx, batch, &starts).await?;
         for write in &batch.jobs {
-            done.jobs.push(write_job::write_job(&mut tx, write, batch.now).await?);
+            done.jobs.push(write_job::write_job(&mut tx, write, batch.now, &mut counted).await?);
         }
-        let opened = batch.opens.iter().filter(|r| !done.lost_races.contains(&r.id)).map(NewRun::bytes);
+        let mut bytes = closed;
+        for run in batch.opens.iter().filter(|r| !done.lost_races.contains(&r.id)) {
+            bytes += run.bytes();
+            let skipped = done.over_limit.contains(&run.id).then_some(Outcome::Skipped);
+            let outcome = skipped.unwrap_or(run.outcome);
+            if outcome.is_final() {
+                counted.add(run.job.id.0, run.id, outcome.as_str(), 1);
+            }
+        }
         let text = "UPDATE tj_system SET last_seen_ms = ?, log_bytes = log_bytes + ?, \
                     clock_epoch = coalesce(?, clock_epoch)";
-        let bytes = opened.sum::<i64>() + closed;
         let sql = Sql::new(text).bind(batch.now.0).bind(bytes).bind(batch.clock_epoch);
         self.only_ours(tx.execute(&self.in_our_term(sql)).await?)?;
+        counted.save(&mut tx).await?;
         tx.commit().await?;
         Ok(done)
     }
@@ -241,15 +251,21 @@ async fn start_runs(tx: &mut Conn, starts: &[RunStart]) -> Result<()> {
 }
 
 /// Closes the runs that are open, each by its first close; gives back the bytes that came in.
-async fn close_runs(tx: &mut Conn, closes: &[RunClose]) -> Result<i64> {
+async fn close_runs(tx: &mut Conn, closes: &[RunClose], counted: &mut Counted) -> Result<i64> {
     if closes.is_empty() {
         return Ok(0);
     }
     let ids = list(closes.iter().map(|close| close.run.0));
-    let text = format!("SELECT id FROM tj_runs WHERE id IN {ids} AND {OPEN}{}", tx.dialect().lock());
-    let open: Vec<(i64,)> = tx.fetch(&Sql { keep: false, ..Sql::new(text) }).await?;
-    let mut open: HashSet<i64> = open.into_iter().map(|(id,)| id).collect();
-    let first: Vec<_> = closes.iter().filter(|close| open.remove(&close.run.0)).collect();
+    let text = format!("SELECT id, job_id FROM tj_runs WHERE id IN {ids} AND {OPEN}{}", tx.dialect().lock());
+    let open: Vec<(i64, i64)> = tx.fetch(&Sql { keep: false, ..Sql::new(text) }).await?;
+    let mut open: HashMap<i64, i64> = open.into_iter().collect();
+    let mut first = Vec::new();
+    for close in closes {
+        if let Some(job) = open.remove(&close.run.0) {
+            counted.add(job, close.run, close.report.outcome.as_str(), 1);
+            first.push(close);
+        }
+    }
     let set: Vec<_> = CLOSED[1..]
         .iter()
         .map(|(name, _)| {

@@ -347,14 +347,3 @@ async fn runs_are_listed_by_outcome_and_over_all_jobs() {
     assert_eq!(listed(None, Some(Outcome::Success)).await, [ids[0]]);
     assert_eq!(listed(None, Some(Outcome::Lost)).await, [0; 0]);
 }
-
-/// With five million runs stored, the few that failed in a day must be found without the others.
-#[tokio::test]
-async fn failed_runs_are_found_by_their_own_index() {
-    let (store, _dir) = fresh_file().await;
-    let of = RunsOf { job: None, day: Some((NOW, NOW)), outcome: Some(Outcome::Failed) };
-    let mut sql = Sql::new("EXPLAIN QUERY PLAN SELECT id FROM tj_runs WHERE 1 = 1");
-    of.push(&mut sql);
-    let plan: Vec<(i64, i64, i64, String)> = store.read.fetch(&sql).await.unwrap();
-    assert!(plan.iter().all(|step| step.3.contains("tj_runs_failed")), "{plan:?}");
-}

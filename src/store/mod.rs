@@ -25,6 +25,7 @@ mod schema;
 mod server;
 mod settings;
 mod sql;
+mod totals;
 mod write_job;
 
 use db::Db;
@@ -208,3 +209,5 @@ mod retention_test;
 mod store_test;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod totals_test;

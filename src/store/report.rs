@@ -1,7 +1,7 @@
 //! What a report counts: one pass over the runs of its period, cut out of the primary key, and a
 //! few rows by their ids. Nothing grows with the runs outside the period.
 
-use super::sql::{Dialect, Sql, list};
+use super::sql::{Sql, list};
 use super::{Result, Store};
 use crate::domain::UtcMs;
 use crate::domain::run::RunId;
@@ -51,7 +51,7 @@ impl Store {
     pub async fn run_groups(&self, from: UtcMs, to: UtcMs) -> Result<Vec<RunGroup>> {
         let dialect = self.read.dialect();
         // By the primary key: another index would read every run.
-        let not_indexed = if dialect == Dialect::Sqlite { " NOT INDEXED" } else { "" };
+        let not_indexed = dialect.not_indexed();
         let took = format!("{}(end_ms - start_ms, 0)", dialect.greatest());
         let text = format!(
             "SELECT job_id, max(job_name) AS job_name, outcome, reason, count(*) AS runs, {} AS instants, \

@@ -60,6 +60,30 @@ pub struct RunsOf {
 }
 
 impl RunsOf {
+    /// Selects the ids, newest or oldest first.
+    pub(super) fn push_ids(&self, sql: &mut Sql, dialect: Dialect, newest_first: bool) {
+        sql.push("SELECT id FROM ").push(&self.table(dialect)).push(" WHERE 1 = 1");
+        self.push(sql);
+        sql.push(if newest_first { " ORDER BY id DESC" } else { " ORDER BY id" });
+    }
+
+    /// The table with the index that holds these runs in the order of their ids, whatever the planner
+    /// makes of its figures: MariaDB reads all that succeeded for a day of them, SQLite has no figures.
+    pub(super) fn table(&self, dialect: Dialect) -> String {
+        let mysql = dialect == Dialect::MySql;
+        let index = match (self.outcome, self.job) {
+            (None | Some(Outcome::Success), Some(_)) => "tj_runs_job",
+            (None | Some(Outcome::Success), None) if mysql => "PRIMARY",
+            (None | Some(Outcome::Success), None) => return format!("tj_runs{}", dialect.not_indexed()),
+            (Some(Outcome::Waiting | Outcome::Running), _) => "tj_runs_open",
+            (Some(_), Some(_)) if mysql => "tj_runs_open",
+            (Some(_), Some(_)) => "tj_runs_unusual_job",
+            (Some(_), None) if mysql => "tj_runs_failed",
+            (Some(_), None) => "tj_runs_unusual",
+        };
+        format!("tj_runs{}", dialect.indexed_by(index))
+    }
+
     /// Adds itself to a statement that ends in a condition.
     pub(super) fn push(&self, sql: &mut Sql) {
         if let Some(job) = self.job {
@@ -70,20 +94,24 @@ impl RunsOf {
             sql.push_bind(" AND id >= ?", RunId::first_at(from).0);
             sql.push_bind(" AND id < ?", RunId::first_at(to).0);
         }
-        match self.outcome {
-            // The words of the partial index: it serves each of them.
-            Some(outcome) if FAILED.contains(&outcome) => {
-                sql.push(" AND outcome IN ('failed', 'timeout', 'lost')");
-                sql.push_bind(" AND outcome = ?", outcome.as_str());
+        if let Some(outcome) = self.outcome {
+            sql.push_bind(" AND outcome = ?", outcome.as_str());
+            // The words of a partial index: it serves each of them. They come last, or SQLite goes through
+            // them all and sorts what it finds.
+            match outcome {
+                Outcome::Success => {}
+                Outcome::Waiting | Outcome::Running => drop(sql.push(" AND ").push(OPEN_RUNS)),
+                _ => drop(sql.push(" AND ").push(UNUSUAL_RUNS)),
             }
-            Some(outcome) => drop(sql.push_bind(" AND outcome = ?", outcome.as_str())),
-            None => {}
         }
     }
 }
 
-/// What the index of migration 4 holds.
-const FAILED: [Outcome; 3] = [Outcome::Failed, Outcome::Timeout, Outcome::Lost];
+/// What the index tj_runs_open holds.
+pub(super) const OPEN_RUNS: &str = "outcome IN ('waiting', 'running')";
+/// What the indexes tj_runs_unusual and tj_runs_unusual_job hold.
+pub(super) const UNUSUAL_RUNS: &str =
+    "outcome IN ('failed', 'timeout', 'lost', 'skipped', 'missed', 'cancelled')";
 
 const COLUMNS: &str = "SELECT id, job_id, job_name, mode, command, source, outcome, reason, scheduled_ms, start_ms, \
     end_ms, attempt, missed_to_ms, missed_count, exit_code, error, result, http_method, http_status, http_url, \
@@ -96,7 +124,8 @@ const PAGE_CHARS: i64 = 16 << 20;
 const LONG_MIN: i64 = 16 << 10;
 
 impl Store {
-    /// A page of runs; `page` counts from 1. Long output is cut, see `LONG_COLUMNS`.
+    /// A page of runs; `page` counts from 1. Long output is cut, see `LONG_COLUMNS`. The ids of a page are
+    /// found in an index, from the nearer end of the list, before any record is read.
     pub async fn runs_page(
         &self,
         of: RunsOf,
@@ -104,9 +133,15 @@ impl Store {
         page: i64,
         size: i64,
     ) -> Result<Page<RunRecord>> {
-        let mut count = Sql::new("SELECT count(*) FROM tj_runs WHERE 1 = 1");
-        of.push(&mut count);
-        let total = self.read.number(&count).await?;
+        let total = self.total(of).await?;
+        let offset = (page - 1).saturating_mul(size);
+        let here = size.min(total - offset);
+        if here <= 0 {
+            return Ok(Page { items: Vec::new(), total });
+        }
+        let behind = total - offset - here;
+        let from_end = behind < offset;
+        let (first, skip) = (newest_first != from_end, if from_end { behind } else { offset });
         let mut sql = Sql::new(COLUMNS);
         let most = (PAGE_CHARS / size.max(1)).max(LONG_MIN);
         let length = self.read.dialect().length();
@@ -115,11 +150,16 @@ impl Store {
                 ", CASE WHEN {length}({name}) > {most} THEN concat(substr({name}, 1, {most}), '…') ELSE {name} END AS {name}"
             ));
         }
-        sql.push(" FROM tj_runs WHERE 1 = 1");
-        of.push(&mut sql);
-        sql.push(if newest_first { " ORDER BY id DESC" } else { " ORDER BY id" });
-        sql.push_bind(" LIMIT ?", size).push_bind(" OFFSET ?", (page - 1).saturating_mul(size));
-        Ok(Page { items: self.read.fetch(&sql).await?, total })
+        let mut ids = Sql::new("");
+        of.push_ids(&mut ids, self.read.dialect(), first);
+        ids.push_bind(" LIMIT ?", if from_end { here } else { size }).push_bind(" OFFSET ?", skip);
+        // No join: to plan one, PostgreSQL reads past all that retention left at the ends of the index.
+        let ids: Vec<(i64,)> = self.read.fetch(&ids).await?;
+        sql.push(&format!(" FROM tj_runs WHERE id IN {}", list(ids.into_iter().map(|(id,)| id))));
+        sql.keep = false;
+        let mut items: Vec<RunRecord> = self.read.fetch(&sql).await?;
+        items.sort_unstable_by_key(|run| if newest_first { -run.id } else { run.id });
+        Ok(Page { items, total })
     }
 
     pub async fn run(&self, id: RunId) -> Result<Option<RunRecord>> {
@@ -159,7 +199,7 @@ impl Store {
 pub(super) fn open_runs(dialect: Dialect) -> String {
     format!(
         "SELECT id, job_id, outcome, source, scheduled_ms, attempt, pid, pid_start FROM tj_runs{} \
-         WHERE outcome IN ('waiting', 'running') ORDER BY id",
+         WHERE {OPEN_RUNS} ORDER BY id",
         dialect.indexed_by("tj_runs_open")
     )
 }

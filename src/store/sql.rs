@@ -49,9 +49,18 @@ impl Dialect {
         if self == Self::Sqlite { "" } else { " FOR UPDATE" }
     }
 
-    /// Names the index to use, where the database may choose badly.
+    /// Names the index to use, where the database may choose badly. PostgreSQL takes no such word.
     pub fn indexed_by(self, index: &str) -> String {
-        if self == Self::Sqlite { format!(" INDEXED BY {index}") } else { String::new() }
+        match self {
+            Self::Sqlite => format!(" INDEXED BY {index}"),
+            Self::MySql => format!(" FORCE INDEX ({index})"),
+            Self::Postgres => String::new(),
+        }
+    }
+
+    /// Reads SQLite's rows in the order of their ids, by no index.
+    pub fn not_indexed(self) -> &'static str {
+        if self == Self::Sqlite { " NOT INDEXED" } else { "" }
     }
 
     /// What follows an INSERT that does nothing when the row is there; `key` is a column of `table`.
@@ -60,6 +69,16 @@ impl Dialect {
             // Unlike INSERT IGNORE this hides no other error.
             Self::MySql => format!(" ON DUPLICATE KEY UPDATE {key} = {table}.{key}"),
             Self::Sqlite | Self::Postgres => " ON CONFLICT DO NOTHING".into(),
+        }
+    }
+
+    /// What follows an INSERT that adds to `column` of `table` when the `key` is there.
+    fn or_add(self, table: &str, key: &str, column: &str) -> String {
+        match self {
+            Self::MySql => format!(" ON DUPLICATE KEY UPDATE {column} = {table}.{column} + VALUES({column})"),
+            Self::Sqlite | Self::Postgres => {
+                format!(" ON CONFLICT ({key}) DO UPDATE SET {column} = {table}.{column} + excluded.{column}")
+            }
         }
     }
 
@@ -212,13 +231,19 @@ impl Rows {
 
     /// `INSERT INTO table ...` of all rows; those that are there already are left as they are.
     pub fn insert(self, dialect: Dialect, table: &str, key: &str) -> Vec<Sql> {
+        self.insert_or(dialect, table, &dialect.or_nothing(table, key))
+    }
+
+    /// Inserts the rows; where one with the same `key` is there already, adds to its `column`.
+    pub fn add(self, dialect: Dialect, table: &str, key: &str, column: &str) -> Vec<Sql> {
+        self.insert_or(dialect, table, &dialect.or_add(table, key, column))
+    }
+
+    fn insert_or(self, dialect: Dialect, table: &str, or: &str) -> Vec<Sql> {
         let columns: Vec<_> = self.columns.iter().map(|(name, _)| *name).collect();
         let columns = columns.join(", ");
         self.statements(dialect, |source| {
-            format!(
-                "INSERT INTO {table} ({columns}) SELECT {columns} FROM {source} WHERE 1 = 1{}",
-                dialect.or_nothing(table, key)
-            )
+            format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM {source} WHERE 1 = 1{or}")
         })
     }
 

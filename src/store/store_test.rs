@@ -96,6 +96,7 @@ async fn outcome(store: &Store, id: RunId) -> (String, Option<String>) {
 pub(super) async fn books_balance(store: &Store) {
     let sum = store.raw_number(&format!("SELECT {} FROM tj_runs", store.dialect().sum("bytes"))).await;
     assert_eq!(store.system().await.unwrap().log_bytes, sum, "log_bytes is the sum of tj_runs.bytes");
+    totals_test::counts_match(store).await;
 }
 
 /// Claims `opens` under a job's limit, as the engine does.

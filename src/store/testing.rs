@@ -3,6 +3,7 @@
 
 use super::sql::{Dialect, Sql};
 use super::{Error, Schema, Server, ServerKind, Store, TlsMode, inspect_server, schema_of};
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -108,7 +109,8 @@ pub fn server(kind: ServerKind) -> Server {
         database: "test".into(),
         tls: TlsMode::Prefer,
         ca_file: None,
-        prefix: format!("t{}_{n}_", std::process::id()),
+        // A process of before may have had our id, and left its tables.
+        prefix: format!("t{:x}_{n}_", RandomState::new().hash_one(n) >> 32),
         pool: 4,
         connect_timeout: Duration::from_secs(10),
         timeout: Duration::from_secs(30),
@@ -122,7 +124,9 @@ impl Drop for Place {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let store = Store::open_server(&server).await.unwrap();
-                for table in ["system", "jobs", "job_state", "runs", "settings", "admins", "migrations"] {
+                for table in
+                    ["system", "jobs", "job_state", "runs", "run_counts", "settings", "admins", "migrations"]
+                {
                     store.write.execute(&Sql::new(format!("DROP TABLE tj_{table}"))).await.unwrap();
                 }
             });

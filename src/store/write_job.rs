@@ -3,12 +3,19 @@
 use super::Result;
 use super::batch::{JobWrite, JobWritten, StateReset};
 use super::db::Conn;
-use super::sql::Sql;
+use super::sql::{Sql, list};
+use super::totals::Counted;
 use crate::domain::UtcMs;
 use crate::domain::job::{JobId, JobSpec, StopReason, Trigger};
+use crate::domain::run::{Outcome, RunId};
 
-/// Makes the change; a taken name changes nothing.
-pub(super) async fn write_job(tx: &mut Conn, write: &JobWrite, now: UtcMs) -> Result<JobWritten> {
+/// Makes the change; a taken name changes nothing. What it deletes of ended runs is told to `counted`.
+pub(super) async fn write_job(
+    tx: &mut Conn,
+    write: &JobWrite,
+    now: UtcMs,
+    counted: &mut Counted,
+) -> Result<JobWritten> {
     match write {
         JobWrite::Insert { spec, removal, immediate } => {
             let text = "INSERT INTO tj_jobs (name, descr, trigger_type, cron_expr, interval_seconds, timezone, mode, \
@@ -56,14 +63,14 @@ pub(super) async fn write_job(tx: &mut Conn, write: &JobWrite, now: UtcMs) -> Re
             Ok(JobWritten::Done(JobId(0)))
         }
         JobWrite::DeleteRun { run } => {
-            delete_runs(tx, "id", run.0).await?;
+            delete_runs(tx, "id", run.0, counted).await?;
             Ok(JobWritten::Done(JobId(0)))
         }
         JobWrite::Delete { id, with_runs } => {
             tx.execute(&Sql::new("DELETE FROM tj_jobs WHERE id = ?").bind(id.0)).await?;
             tx.execute(&Sql::new("DELETE FROM tj_job_state WHERE job_id = ?").bind(id.0)).await?;
             if *with_runs {
-                delete_runs(tx, "job_id", id.0).await?;
+                delete_runs(tx, "job_id", id.0, counted).await?;
             }
             Ok(JobWritten::Done(*id))
         }
@@ -116,11 +123,18 @@ async fn reset_state(tx: &mut Conn, id: JobId, reset: StateReset) -> Result<()> 
 
 /// Deletes runs and takes them off the books: below zero for a moment when the batch that made the
 /// records deletes them, as it adds theirs last.
-async fn delete_runs(tx: &mut Conn, column: &str, id: i64) -> Result<()> {
-    let sum = tx.dialect().sum("bytes");
-    let bytes =
-        tx.number(&Sql::new(format!("SELECT {sum} FROM tj_runs WHERE {column} = ?")).bind(id)).await?;
-    tx.execute(&Sql::new(format!("DELETE FROM tj_runs WHERE {column} = ?")).bind(id)).await?;
+async fn delete_runs(tx: &mut Conn, column: &str, id: i64, counted: &mut Counted) -> Result<()> {
+    let text =
+        format!("SELECT id, job_id, outcome, bytes FROM tj_runs WHERE {column} = ?{}", tx.dialect().lock());
+    let found: Vec<(i64, i64, String, i64)> = tx.fetch(&Sql::new(text).bind(id)).await?;
+    for (run, job, outcome, _) in &found {
+        if Outcome::parse(outcome).is_none_or(Outcome::is_final) {
+            counted.add(*job, RunId(*run), outcome, -1);
+        }
+    }
+    let bytes: i64 = found.iter().map(|(.., bytes)| bytes).sum();
+    let text = format!("DELETE FROM tj_runs WHERE id IN {}", list(found.into_iter().map(|(id, ..)| id)));
+    tx.execute(&Sql { keep: false, ..Sql::new(text) }).await?;
     tx.execute(&Sql::new("UPDATE tj_system SET log_bytes = log_bytes - ?").bind(bytes)).await?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::super::store_test::{add, fresh, fresh_file, write};
 use super::super::testing::{Place, fresh_of};
+use super::super::totals_test::counts_match;
 use super::super::{JobWrite, ServerKind};
 use super::page::ROWS;
 use super::tables::Kind;
@@ -37,6 +38,7 @@ fn table(name: &str) -> &'static Table {
 fn row(table: &Table, id: i64, n: usize) -> Vec<Arg> {
     let value = |(i, (name, kind)): (usize, &(&str, Kind))| match (*kind, *name) {
         (Kind::Int, name) if name == table.key => id.into(),
+        (Kind::Int, "job_id") if id < 1 => (5_000 - id.max(-9)).into(),
         (Kind::Int, "job_id") => id.into(),
         (Kind::Int, "fire_ms" | "pid" | "exit_code" | "last_run_ms" | "last_login_ms") if n % 3 == 1 => {
             Arg::Int(None)
@@ -117,6 +119,7 @@ async fn a_system_comes_back_from_its_way_through_the_databases_as_it_was() {
         let (store, place) = fresh_of(kind).await;
         let copied = copy(stores.last().unwrap(), &store).await;
         assert_eq!(copied.tables.last().unwrap().rows, (3_004, 3_004));
+        counts_match(&store).await;
         assert_eq!(copied.replaced(), 0);
         stores.push(store);
         places.push(place);
@@ -262,7 +265,8 @@ async fn every_column_of_every_table_is_copied() {
     let found: Vec<(String, String, String)> = store.read.fetch(&Sql::new(text)).await.unwrap();
     let mut found: Vec<_> = found
         .into_iter()
-        .filter(|(table, ..)| !table.ends_with("migrations"))
+        // The counts are made anew.
+        .filter(|(table, ..)| !table.ends_with("migrations") && !table.ends_with("run_counts"))
         .map(|(table, column, kind)| {
             let kind = kind.to_lowercase();
             let kind = match kind.as_str() {

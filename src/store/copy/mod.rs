@@ -11,7 +11,7 @@ mod page;
 mod tables;
 
 use super::sql::Sql;
-use super::{Error, Result, Store, chain};
+use super::{Error, Result, Store, chain, totals};
 use serde_json::{Value, json};
 use tables::{TABLES, Table};
 
@@ -86,6 +86,8 @@ impl Store {
         for table in TABLES {
             copied.tables.push(self.copy_table(target, table, &mut tell).await?);
         }
+        // The counts are made of the runs.
+        totals::recount(&target.write).await.map_err(|e| target.broken(e))?;
         if copied.is_whole() {
             let text = "DELETE FROM tj_settings WHERE name = ?";
             let unmarked = target.write.execute(&Sql::new(text).bind(MARKER)).await;

@@ -5,6 +5,7 @@
 use super::super::Result;
 use super::super::db::Conn;
 use super::super::sql::{Arg, Kind, Rows, Sql};
+use super::super::totals::Counted;
 use super::read::{ID_MAX, OldRow, Table, cut};
 use super::{How, Imported};
 use crate::domain::run::{Outcome, RunId, Source};
@@ -76,6 +77,7 @@ struct Sums {
     bytes: i64,
     last_runs: HashMap<i64, i64>,
     without_time: u64,
+    counted: Counted,
 }
 
 /// Takes the logs; gives back the greatest job id that they name.
@@ -91,6 +93,7 @@ pub(super) async fn take(tx: &mut Conn, table: &Table, how: &How, done: &mut Imp
         }
     }
     tx.execute(&Sql::new("UPDATE tj_system SET log_bytes = log_bytes + ?").bind(sums.bytes)).await?;
+    sums.counted.save(tx).await?;
     const LAST: &[(&str, Kind)] = &[("id", Kind::Int), ("at", Kind::Int)];
     let rows: Vec<_> = sums.last_runs.iter().map(|(id, at)| vec![(*id).into(), (*at).into()]).collect();
     if !rows.is_empty() {
@@ -168,6 +171,8 @@ fn record(row: &OldRow, how: &How, sums: &mut Sums) -> Option<Vec<Arg>> {
     while !sums.ids.insert(id) {
         id += 1;
     }
+    let outcome = outcome(row.text("status"));
+    sums.counted.add(job, RunId(id), outcome.as_str(), 1);
     let last = sums.last_runs.entry(job).or_insert(start.0);
     *last = (*last).max(start.0);
     let given = |column| row.text(column).filter(|text| !text.is_empty());
@@ -185,7 +190,7 @@ fn record(row: &OldRow, how: &How, sums: &mut Sums) -> Option<Vec<Arg>> {
         required("mode", 20).into(),
         command.into(),
         Source::Cron.as_str().into(),
-        outcome(row.text("status")).as_str().into(),
+        outcome.as_str().into(),
         start.0.into(),
         start.0.into(),
         end.into(),

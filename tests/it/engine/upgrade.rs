@@ -55,26 +55,23 @@ async fn migrate_says_which_tool_backs_up_a_server() {
     if settings.is_empty() {
         return;
     }
-    // As version 3 made it: a newer migration than 4 is to be undone here too.
-    let drop = if settings.iter().any(|(_, url)| url.starts_with("mysql")) {
-        "DROP INDEX tj_runs_failed ON tj_runs"
-    } else {
-        "DROP INDEX tj_runs_failed"
-    };
-    stopped.database.run(&[drop, "DELETE FROM tj_migrations WHERE version = 4"]).await;
+    // As version 5 made it: with a newer migration this is to undo that one.
+    let statements =
+        ["ALTER TABLE tj_system DROP COLUMN term", "DELETE FROM tj_migrations WHERE version = 6"];
+    stopped.database.run(&statements).await;
     let run = |args: &[&str]| {
         run_in(stopped.folder.path(), args, settings.iter().map(|(k, v)| (k.as_str(), v.as_str()))).stdout
     };
     let plan = run(&["migrate", "--dry-run"]);
     assert!(
-        plan.contains("version 3, would be brought to 4") && plan.contains("0004 failed_runs: would run"),
+        plan.contains("version 5, would be brought to 6") && plan.contains("0006 term: would run"),
         "{plan}"
     );
     let tool = |said: &str| said.contains("mysqldump") || said.contains("pg_dump");
     assert!(tool(&plan) && plan.ends_with("nothing was changed\n"), "{plan}");
     let done = run(&["migrate"]);
     assert!(
-        tool(&done) && done.contains("0004 failed_runs: done\n") && done.contains("from version 3 to 4"),
+        tool(&done) && done.contains("0006 term: done\n") && done.contains("from version 5 to 6"),
         "{done}"
     );
 }

@@ -2,6 +2,7 @@
 //! same tests pass on each. On a server each test has tables with a prefix of its own.
 
 use sqlx::{AssertSqlSafe, Connection, Executor};
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,7 +18,7 @@ pub struct Database {
 }
 
 /// A database server of the tests.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     MySql,
     Postgres,
@@ -34,8 +35,7 @@ impl Kind {
     pub fn url(self, host: &str, port: u16) -> String {
         match self {
             Self::MySql => format!("mysql://root@{host}:{port}/test"),
-            // Both servers have it: nothing else is in it.
-            Self::Postgres => format!("postgres://postgres@{host}:{port}/postgres"),
+            Self::Postgres => format!("postgres://postgres@{host}:{port}/test"),
         }
     }
 }
@@ -63,7 +63,9 @@ impl Database {
     /// On this server, which the server under test may reach through another port.
     pub fn on(kind: Kind, through: Option<u16>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let prefix = format!("i{}_{}_", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        // A process of before may have had our id, and left its tables.
+        let prefix = format!("i{:x}_{n}_", RandomState::new().hash_one(n) >> 32);
         Self { url: kind.url("127.0.0.1", kind.port()), prefix, through, borrowed: false }
     }
 
@@ -192,7 +194,9 @@ impl Drop for Database {
                     Stranger::Postgres(_) => stranger.run("SET lock_timeout = '1s'").await,
                     _ => stranger.run("SET SESSION lock_wait_timeout = 1").await,
                 }
-                for table in ["system", "jobs", "job_state", "runs", "settings", "admins", "migrations"] {
+                for table in
+                    ["system", "jobs", "job_state", "runs", "run_counts", "settings", "admins", "migrations"]
+                {
                     stranger.run(&format!("DROP TABLE IF EXISTS {prefix}{table}")).await;
                 }
             });

@@ -43,6 +43,7 @@ impl DatabaseServer {
             }
         }
         let process = spawn(kind, folder.path(), port);
+        run(client(kind, port).args([if kind == Kind::MySql { "-e" } else { "-c" }, "CREATE DATABASE test"]));
         Self { kind, port, folder, process }
     }
 
@@ -111,26 +112,17 @@ fn spawn(kind: Kind, folder: &Path, port: u16) -> Child {
 
 /// A listening port is not enough: it may still be recovering.
 fn speaks(kind: Kind, port: u16) -> bool {
-    let mut command = match kind {
-        Kind::MySql => Command::new("mariadb"),
-        Kind::Postgres => Command::new("psql"),
+    client(kind, port).stdin(Stdio::null()).output().unwrap().status.success()
+}
+
+fn client(kind: Kind, port: u16) -> Command {
+    let (program, args) = match kind {
+        Kind::MySql => ("mariadb", ["--no-defaults", "--ssl", "-h127.0.0.1", "-uroot", "-P"]),
+        Kind::Postgres => ("psql", ["--no-psqlrc", "--quiet", "-h127.0.0.1", "-Upostgres", "-p"]),
     };
-    let port = port.to_string();
-    match kind {
-        Kind::MySql => command.args([
-            "--no-defaults",
-            "--ssl",
-            "-h127.0.0.1",
-            "-uroot",
-            "-P",
-            &port,
-            "-e",
-            "CREATE DATABASE IF NOT EXISTS test",
-        ]),
-        Kind::Postgres => command.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port, "-c", "SELECT 1"]),
-    };
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.unwrap().success()
+    let mut command = Command::new(program);
+    command.args(args).arg(port.to_string());
+    command
 }
 
 /// A program of PostgreSQL, which refuses to run as root.
