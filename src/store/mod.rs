@@ -41,7 +41,7 @@ pub use inspect::{inspect, schema_of};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use open::lock_beside;
 pub use report::JobTimes;
-pub use retention::Pruned;
+pub use retention::{Portion, Pruned};
 pub use runs::{OpenRun, RunRecord, RunsOf};
 pub use schema::{Schema, Step, newest_schema, steps};
 pub use server::{Server, ServerError, ServerKind, TlsMode, inspect_server};

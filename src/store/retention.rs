@@ -9,10 +9,7 @@ use crate::domain::UtcMs;
 use crate::domain::job::JobId;
 use crate::domain::run::RunId;
 
-/// At most this many rows are deleted in one transaction. Each may be a read from the disk in every
-/// index: 500 took MariaDB half a second, and fires came 13 s late.
-const CHUNK: i64 = 100;
-/// And about this many bytes of output: freeing overflow pages is what takes the time.
+/// At most about this many bytes of output go in one batch: freeing overflow pages is what takes the time.
 const CHUNK_BYTES: i64 = 8 << 20;
 /// Pages handed back to the file system at a time.
 const VACUUM_PAGES: &str = "PRAGMA incremental_vacuum(2000)";
@@ -28,12 +25,21 @@ pub struct Pruned {
     pub more: Option<RunId>,
 }
 
+/// Which part of the runs to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Portion {
+    /// Only runs behind this one.
+    pub after: RunId,
+    /// Rows that one transaction deletes at most.
+    pub most: i64,
+}
+
 impl Store {
     /// Deletes runs created before `cutoff`.
-    pub async fn prune_older(&self, cutoff: UtcMs, after: RunId) -> Result<Pruned> {
+    pub async fn prune_older(&self, cutoff: UtcMs, portion: Portion) -> Result<Pruned> {
         let mut which = Sql::new(WHICH);
         which.push_bind(" AND id < ?", RunId::first_at(cutoff).0);
-        self.prune(which, after, i64::MAX).await
+        self.prune(which, portion, i64::MAX).await
     }
 
     /// The oldest and the newest run that a job has beyond its `keep` newest. Without the oldest,
@@ -48,22 +54,22 @@ impl Store {
     }
 
     /// Deletes runs of one job, up to `last`.
-    pub async fn prune_job(&self, job: JobId, last: RunId, after: RunId) -> Result<Pruned> {
+    pub async fn prune_job(&self, job: JobId, last: RunId, portion: Portion) -> Result<Pruned> {
         let mut which = Sql::new(WHICH);
         which.push_bind(" AND job_id = ?", job.0).push_bind(" AND id <= ?", last.0);
-        self.prune(which, after, i64::MAX).await
+        self.prune(which, portion, i64::MAX).await
     }
 
     /// Deletes the oldest runs of all, until `excess` bytes are gone.
-    pub async fn prune_oldest(&self, excess: i64, after: RunId) -> Result<Pruned> {
-        self.prune(Sql::new(WHICH), after, excess).await
+    pub async fn prune_oldest(&self, excess: i64, portion: Portion) -> Result<Pruned> {
+        self.prune(Sql::new(WHICH), portion, excess).await
     }
 
     /// Deletes runs because somebody asked.
-    pub async fn prune_asked(&self, of: RunsOf, after: RunId) -> Result<Pruned> {
+    pub async fn prune_asked(&self, of: RunsOf, portion: Portion) -> Result<Pruned> {
         let mut which = Sql::new(WHICH);
         of.push(&mut which);
-        self.prune(which, after, i64::MAX).await
+        self.prune(which, portion, i64::MAX).await
     }
 
     /// Jobs that have more than `keep` runs.
@@ -98,8 +104,9 @@ impl Store {
         self.write.number(&Sql::new("PRAGMA freelist_count")).await
     }
 
-    async fn prune(&self, mut which: Sql, after: RunId, enough: i64) -> Result<Pruned> {
-        which.push(CLOSED).push_bind("AND id > ?", after.0).push_bind(" ORDER BY id LIMIT ?", CHUNK);
+    async fn prune(&self, mut which: Sql, portion: Portion, enough: i64) -> Result<Pruned> {
+        let Portion { after, most } = portion;
+        which.push(CLOSED).push_bind("AND id > ?", after.0).push_bind(" ORDER BY id LIMIT ?", most);
         let mut tx = self.write.begin().await?;
         let found: Vec<(i64, i64, i64, String)> = tx.fetch(&which).await?;
         let (mut bytes, mut ids, mut counted) = (0, Vec::new(), Counted::default());
@@ -112,7 +119,7 @@ impl Store {
             counted.add(*job, RunId(*id), outcome, -1);
         }
         let rows = ids.len();
-        let full = rows < found.len() || found.len() as i64 == CHUNK;
+        let full = rows < found.len() || found.len() as i64 == most;
         let last = ids.last().copied().map(RunId).filter(|_| full);
         if rows > 0 {
             let text = format!("DELETE FROM tj_runs WHERE id IN {}", list(ids));

@@ -11,9 +11,14 @@ const NOTHING: Pruned = Pruned { rows: 0, more: None };
 const FIRST: RunId = RunId(-1);
 
 /// One batch of what a job has beyond its `keep` newest runs.
+/// What lies behind this run, a hundred rows at a time.
+pub(super) fn behind(after: RunId) -> Portion {
+    Portion { after, most: 100 }
+}
+
 async fn prune_job(store: &Store, job: JobId, keep: u32) -> Pruned {
     match store.surplus(job, keep).await.unwrap() {
-        Some((first, last)) => store.prune_job(job, last, RunId(first.0 - 1)).await.unwrap(),
+        Some((first, last)) => store.prune_job(job, last, behind(RunId(first.0 - 1))).await.unwrap(),
         None => NOTHING,
     }
 }
@@ -39,12 +44,12 @@ async fn runs_older_than_the_cutoff_go() {
     let queued = NewRun { outcome: Outcome::Waiting, start: None, ..ended(&job, before, 7) };
     let edge = ended(&job, NOW, 0);
     commit_opens(&store, vec![old, open.clone(), queued.clone(), edge.clone()]).await;
-    assert_eq!(store.prune_older(NOW, FIRST).await.unwrap(), Pruned { rows: 1, more: None });
+    assert_eq!(store.prune_older(NOW, behind(FIRST)).await.unwrap(), Pruned { rows: 1, more: None });
     assert_eq!(left(&store, &job).await, [open.id.0, queued.id.0, edge.id.0], "open runs are never deleted");
-    assert_eq!(store.prune_older(NOW, FIRST).await.unwrap(), NOTHING);
+    assert_eq!(store.prune_older(NOW, behind(FIRST)).await.unwrap(), NOTHING);
     books_balance(&store).await;
     commit_closes(&store, vec![close(open.id, Report::new(Outcome::Success))]).await;
-    assert_eq!(store.prune_older(NOW, FIRST).await.unwrap().rows, 1, "once it has ended it goes");
+    assert_eq!(store.prune_older(NOW, behind(FIRST)).await.unwrap().rows, 1, "once it has ended it goes");
     books_balance(&store).await;
     let at = store.job(job.id).await.unwrap().unwrap().state.decided_ms;
     assert_eq!(at, NOW.0, "the last decided instant is kept for ever");
@@ -79,18 +84,18 @@ async fn the_oldest_of_all_go_in_batches() {
     commit_opens(&store, opens).await;
     let first = RunId::first_at(NOW).0;
     assert_eq!(
-        store.prune_oldest(i64::MAX, FIRST).await.unwrap(),
+        store.prune_oldest(i64::MAX, behind(FIRST)).await.unwrap(),
         Pruned { rows: 100, more: Some(RunId(first + 100)) }
     );
     books_balance(&store).await;
     assert_eq!(left(&store, &job).await[..2], [first, first + 102]);
     assert_eq!(left(&store, &other).await[0], first + 101);
     assert_eq!(
-        store.prune_oldest(i64::MAX, FIRST).await.unwrap(),
+        store.prune_oldest(i64::MAX, behind(FIRST)).await.unwrap(),
         Pruned { rows: 100, more: Some(RunId(first + 200)) }
     );
-    assert_eq!(store.prune_oldest(i64::MAX, FIRST).await.unwrap(), Pruned { rows: 19, more: None });
-    assert_eq!(store.prune_oldest(i64::MAX, FIRST).await.unwrap(), NOTHING);
+    assert_eq!(store.prune_oldest(i64::MAX, behind(FIRST)).await.unwrap(), Pruned { rows: 19, more: None });
+    assert_eq!(store.prune_oldest(i64::MAX, behind(FIRST)).await.unwrap(), NOTHING);
     assert_eq!((left(&store, &job).await, left(&store, &other).await), (vec![first], vec![]));
     books_balance(&store).await;
 }
@@ -123,7 +128,7 @@ async fn much_output_is_deleted_bit_by_bit_and_its_space_given_back() {
     assert!(full - smaller > 7 << 20, "{full} bytes, then {smaller}");
 
     let store = Store::open(&path).await.unwrap();
-    while store.prune_oldest(i64::MAX, FIRST).await.unwrap().more.is_some() {}
+    while store.prune_oldest(i64::MAX, behind(FIRST)).await.unwrap().more.is_some() {}
     while store.shrink().await.unwrap() {}
     books_balance(&store).await;
     assert_eq!(store.system().await.unwrap().log_bytes, 0);
@@ -145,6 +150,6 @@ async fn a_file_that_keeps_its_pages_does_not_keep_us_shrinking() {
     let job = add(&store, "a").await;
     let opens: Vec<_> = (0..400).map(|n| ended(&job, NOW, n)).collect();
     commit_opens(&store, opens).await;
-    while store.prune_oldest(i64::MAX, FIRST).await.unwrap().more.is_some() {}
+    while store.prune_oldest(i64::MAX, behind(FIRST)).await.unwrap().more.is_some() {}
     assert!(!store.shrink().await.unwrap(), "there is nothing to be had");
 }

@@ -7,8 +7,9 @@ use std::fs;
 
 #[tokio::test]
 async fn the_settings_are_shown_without_secrets() {
-    let app =
-        TestApp::with(&[("DATABASE_URL", "sqlite://data/hidden.db"), ("JOBS_MAX_CONCURRENT", "7")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:///{}/hidden.db", folder.path().display());
+    let app = TestApp::with(&[("DATABASE_URL", &url), ("JOBS_MAX_CONCURRENT", "7")]).await;
     let settings = app.get("/jobs/config").await["data"].clone();
     assert_eq!(settings["jobs"]["max_concurrent"], 7);
     assert_eq!(settings["ip_control"]["enabled"], true);

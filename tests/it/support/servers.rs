@@ -31,7 +31,12 @@ impl DatabaseServer {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         match kind {
             Kind::MySql => run(Command::new("mariadb-install-db")
-                .args(["--no-defaults", "--auth-root-authentication-method=normal", "--user=root"])
+                .args([
+                    "--no-defaults",
+                    "--auth-root-authentication-method=normal",
+                    "--skip-test-db",
+                    "--user=root",
+                ])
                 .arg(format!("--datadir={}/data", folder.path().display()))),
             Kind::Postgres => {
                 give_to_postgres(folder.path());
