@@ -72,8 +72,9 @@ impl Ticker {
     }
 
     /// After a failed commit: waits for the database, then rebuilds memory from it. Requests are
-    /// refused meanwhile, ends of runs are kept. A server that is told to stop does not wait.
-    pub(super) async fn resync(&mut self, mut turn: Turn) {
+    /// refused meanwhile, ends of runs are kept. A server that is told to stop does not wait. Answers
+    /// whether the database is back.
+    pub(super) async fn resync(&mut self, mut turn: Turn) -> bool {
         self.next.batch.closes.append(&mut turn.batch.closes);
         // What became of claims that never happened is told when they are decided again.
         let closed: HashSet<RunId> = self.next.batch.closes.iter().map(|close| close.run).collect();
@@ -88,21 +89,26 @@ impl Ticker {
         loop {
             // Also before the first look: a database that takes a small write may refuse the batch again.
             let stopping = *self.stop.borrow() > Stop::No;
-            self.refuse_while(tokio::time::sleep(self.pause)).await;
+            let pause = if stopping { FIRST_PAUSE } else { self.pause };
+            self.refuse_while(tokio::time::sleep(pause)).await;
             self.pause = (self.pause * 2).min(LAST_PAUSE);
             match self.refuse_while(read_back(&store, zone, &claimed)).await {
                 Some(Ok((system, jobs, existing))) => {
-                    return self.core.rebuild(turn, jobs, &existing, system.clock_epoch, &mut self.next);
+                    self.core.rebuild(turn, jobs, &existing, system.clock_epoch, &mut self.next);
+                    return true;
                 }
                 Some(Err(e @ store::Error::TakenOver)) => {
                     self.give_up(e);
-                    return self.core.abandon(turn);
+                    self.core.abandon(turn);
+                    return false;
                 }
                 Some(Err(e)) => tracing::error!(error = %super::chain(&e), "the database is still away"),
                 None => {}
             }
             if stopping {
-                return self.core.abandon(turn);
+                self.store.hurry();
+                self.core.abandon(turn);
+                return false;
             }
         }
     }

@@ -204,9 +204,8 @@ impl Ticker {
                 let cause = chain(&e);
                 tracing::error!(error = %cause, "the commit failed: nothing of this turn starts");
                 self.health.set(Some(cause));
-                self.resync(turn).await;
                 self.rebuilt = true;
-                if self.lost.is_none() {
+                if self.resync(turn).await {
                     tracing::info!("the database answers again");
                     self.health.set(None);
                 }

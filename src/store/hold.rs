@@ -8,6 +8,10 @@ use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection, PgConnection};
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
+/// A server of ours that ended a moment ago may still hold it: the database hears of a closed connection
+/// a little later.
+const TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 /// How often the connection is looked at.
 const LOOK: Duration = Duration::from_secs(10);
 /// Between two attempts to get a lost lock back.
@@ -26,7 +30,14 @@ enum HeldBy {
 
 /// One server of ours a set of tables: two would each take the other's runs for those of a dead one.
 pub async fn hold(server: &Server) -> Result<Held, ServerError> {
-    let held = within(server, try_hold(server)).await.map_err(|e| explain(server, &e))?;
+    let mut held = within(server, try_hold(server)).await.map_err(|e| explain(server, &e))?;
+    for _ in 0..TRIES {
+        if held.is_some() {
+            break;
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+        held = within(server, try_hold(server)).await.map_err(|e| explain(server, &e))?;
+    }
     let held = held.ok_or_else(|| ServerError {
         place: server.to_string(),
         what: "another TimerJobs server is running on this database".into(),

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// answer takes milliseconds; two tries of TCP to connect fit in (after 0 and 1 s).
 pub(super) const FIRST_PATIENCE: Duration = Duration::from_secs(3);
 
+/// The same once we are stopping: the whole of it must end in time.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
 /// MySQL: shutting down; read only, by an option, a transaction or the storage engine; killed.
 const GOING_MYSQL: [u16; 5] = [1053, 1290, 1792, 1836, 1927];
 /// PostgreSQL: read only; shutting down, crashed, starting.
@@ -54,6 +57,16 @@ impl Link {
     /// How long a statement of a commit may take.
     pub fn patience(&self) -> Duration {
         Duration::from_millis(self.patience_ms.load(Ordering::Relaxed))
+    }
+
+    /// How long a sign of life may take.
+    pub fn probe_patience(&self) -> Duration {
+        self.patience().min(FIRST_PATIENCE)
+    }
+
+    /// Leaves little patience, until a commit goes through.
+    pub fn hurry(&self) {
+        self.adapt(|_| millis(LAST_PATIENCE));
     }
 
     /// Takes note of how a commit ended: patience that was needed goes again only slowly.
@@ -132,10 +145,12 @@ mod tests {
         }
         link.note_life(MOST);
         link.note_commit(&Ok(()));
-        assert_eq!(link.patience(), Duration::from_secs(27));
+        assert_eq!((link.patience(), link.probe_patience()), (Duration::from_secs(27), FIRST_PATIENCE));
         for _ in 0..30 {
             link.note_commit(&Ok(()));
         }
         assert_eq!(link.patience(), FIRST_PATIENCE);
+        link.hurry();
+        assert_eq!((link.patience(), link.probe_patience()), (LAST_PATIENCE, LAST_PATIENCE));
     }
 }

@@ -31,6 +31,7 @@ mod write_job;
 use db::Db;
 use sql::{Dialect, Sql};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
@@ -166,13 +167,21 @@ impl Store {
     /// a server it also waits for a commit that is still under way there, as each ends with this row.
     pub async fn probe_write(&self) -> Result<()> {
         self.still_there()?;
-        let mut conn = self.write.conn_within(link::FIRST_PATIENCE).await?;
+        let limit = self.write.server().map_or(Duration::MAX, |server| server.link.probe_patience());
+        let mut conn = self.write.conn_within(limit).await?;
         let touch = Sql::new("UPDATE tj_system SET log_bytes = log_bytes");
         self.only_ours(conn.execute(&self.in_our_term(touch)).await?)?;
         if let Some(server) = self.write.server() {
             server.link.note_life(server.timeout);
         }
         Ok(())
+    }
+
+    /// We are stopping, and the database server is away: nobody waits for it any more.
+    pub fn hurry(&self) {
+        if let Some(server) = self.write.server() {
+            server.link.hurry();
+        }
     }
 
     /// Lets a change of `tj_system` pass only while nobody has taken over.

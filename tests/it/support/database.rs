@@ -105,8 +105,7 @@ impl Database {
                 pair("DATABASE_TLS", "disable"),
             ];
         }
-        // A statement that waits for a lock is a database that is away.
-        vec![pair("DATABASE_URL", &self.url), prefix, pair("DATABASE_TIMEOUT", "1")]
+        vec![pair("DATABASE_URL", &self.url), prefix]
     }
 
     /// The file of an SQLite database.
