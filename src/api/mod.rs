@@ -6,6 +6,7 @@ mod compat;
 mod docs;
 mod extract;
 mod ip_control;
+mod live;
 mod logs;
 mod middleware;
 mod params;
@@ -183,7 +184,7 @@ static ROUTES: &[Route] = &[
 
 /// The whole service.
 pub fn router(api: Arc<Api>, port: u16) -> Router {
-    let mut router = docs::router();
+    let mut router = docs::router().merge(live::router(api.clone()));
     for route in ROUTES {
         let filter = match route.method {
             Verb::Get => MethodFilter::GET,

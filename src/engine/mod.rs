@@ -5,11 +5,13 @@
 //!   waiting, `settle` what follows a commit; none of them does I/O.
 //! - `ticker` is the loop: wait, compose, commit, act.
 //! - `runner` takes one run from its start to its report.
+//! - `live` lets others look on while a run prints.
 //! - `recovery` settles what a dead server left, and comes back after a database failure.
 //! - `retention` deletes old run records.
 
 mod commands;
 mod core;
+mod live;
 mod places;
 mod queries;
 mod recovery;
@@ -29,6 +31,8 @@ use crate::exec::func::Functions;
 use crate::store::{Store, chain};
 use chrono_tz::Tz;
 use commands::Command;
+pub use live::{Follow, Step};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -98,6 +102,7 @@ pub struct Engine {
     zone: Tz,
     health: Health,
     functions: Arc<Functions>,
+    live: live::Hub,
 }
 
 /// Whether the database takes our writes: the reason when it does not.
@@ -141,6 +146,7 @@ impl Engine {
             zone: parts.zone,
             health: Health::default(),
             functions: parts.exec.functions().clone(),
+            live: live::Hub::default(),
         };
         let (keep, kept) = watch::channel(parts.jobs.retention);
         let ticker = ticker::Ticker::new(&engine, parts, inbox, keep).await?;
@@ -169,6 +175,14 @@ impl Engine {
     pub async fn add_and_run(&self, draft: JobDraft, removal: Removal) -> Result<Added, Error> {
         let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
         self.ask(|reply| Command::Add { spec, removal, run: true, reply }).await
+    }
+
+    /// Runs a draft once. The job that this takes goes when its run has ended; the record stays.
+    pub async fn try_out(&self, draft: JobDraft) -> Result<Added, Error> {
+        let removal = Removal { task: true, log: false };
+        // Its keys come from the system's randomness.
+        let number = RandomState::new().build_hasher().finish();
+        self.add_and_run(draft.once(number), removal).await
     }
 
     /// Lays the draft's fields over the job's. To state 2 it stops the job, as `stop` does.

@@ -3,6 +3,7 @@
 
 use super::commands::{Command, Finished};
 use super::core::Ticket;
+use super::live::{Hub, Opened};
 use crate::clock::Clock;
 use crate::config::JobsConfig;
 use crate::domain::Text;
@@ -24,6 +25,7 @@ pub(super) struct Runner {
     pub output_limit: usize,
     /// Weak: runs do not keep the engine's inbox open.
     pub commands: mpsc::WeakSender<Command>,
+    pub live: Hub,
 }
 
 impl Runner {
@@ -37,18 +39,29 @@ impl Runner {
             kill_grace: jobs.kill_grace,
             output_limit: jobs.output_limit,
             commands: self.commands.clone(),
+            live: self.live.clone(),
         }
     }
 
-    pub async fn run(self: Arc<Self>, ticket: Ticket) {
-        let (children, started) = mpsc::unbounded_channel();
-        let context = self.resolve(&ticket, children);
-        let report = self.execute(&ticket, context, started).await;
-        let finished = settle(ticket, report);
-        self.record(finished).await;
+    /// The run's output is open to others from this call on, not from the first poll.
+    pub fn run(self: Arc<Self>, ticket: Ticket) -> impl Future<Output = ()> + Send {
+        let opened = self.live.open(ticket.run);
+        async move {
+            let (children, started) = mpsc::unbounded_channel();
+            let context = self.resolve(&ticket, children, &opened);
+            let report = self.execute(&ticket, context, started).await;
+            drop(opened);
+            let finished = settle(ticket, report);
+            self.record(finished).await;
+        }
     }
 
-    fn resolve(&self, ticket: &Ticket, children: mpsc::UnboundedSender<ChildStarted>) -> Context {
+    fn resolve(
+        &self,
+        ticket: &Ticket,
+        children: mpsc::UnboundedSender<ChildStarted>,
+        opened: &Opened,
+    ) -> Context {
         Context {
             exec_id: ticket.run.to_string(),
             job_id: ticket.job.id.0,
@@ -62,6 +75,7 @@ impl Runner {
             children,
             kill_grace: self.kill_grace,
             output_limit: self.output_limit,
+            live: opened.live.clone(),
         }
     }
 

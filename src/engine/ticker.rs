@@ -70,6 +70,7 @@ impl Ticker {
             kill_grace: jobs.kill_grace,
             output_limit: jobs.output_limit,
             commands: engine.commands.downgrade(),
+            live: engine.live.clone(),
         };
         let mut ticker = Self {
             core,
@@ -193,8 +194,11 @@ impl Ticker {
         match self.store.commit(&turn.batch).await {
             Ok(committed) => {
                 for ticket in self.core.settle(&mut turn, &committed, &mut self.next) {
-                    self.events.send(self.started(&ticket)).ok();
-                    tokio::spawn(self.runner.clone().run(ticket));
+                    let started = self.started(&ticket);
+                    // Who hears of the start finds the output there.
+                    let run = self.runner.clone().run(ticket);
+                    self.events.send(started).ok();
+                    tokio::spawn(run);
                 }
                 self.announce(&mut turn);
                 self.health.set(None);

@@ -1,7 +1,7 @@
 //! Runs a shell command: its environment, its deadline, its output and the end of its process tree.
 //! What is left running on purpose after the command has ended by itself (`nohup … &`) is let be.
 
-use super::output::{Capture, Output};
+use super::output::{Output, Sink};
 use super::process::{self, Kill, Tree};
 use super::{ChildStarted, Context, cancelled, timed_out};
 use crate::domain::Text;
@@ -222,11 +222,11 @@ impl<R: AsyncRead + Unpin> Pipe<R> {
         Self { reader, buf: Vec::new() }
     }
 
-    async fn drain(&mut self, capture: &mut Capture) {
+    async fn drain(&mut self, sink: &mut Sink) {
         while let Some(reader) = &mut self.reader {
             self.buf.resize(READ_BUFFER, 0);
             match reader.read(&mut self.buf).await {
-                Ok(n) if n > 0 => capture.push(&self.buf[..n]),
+                Ok(n) if n > 0 => sink.push(&self.buf[..n]),
                 _ => self.reader = None,
             }
         }

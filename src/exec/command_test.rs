@@ -1,6 +1,7 @@
 use super::super::tests::{SECOND, SOON, command, context, execute, stopwatch};
 use super::*;
 use crate::domain::action::Action;
+use crate::exec::live::{Piece, Stream};
 use std::path::{Path, PathBuf};
 
 async fn run(action: CommandAction, ctx: &Context) -> Report {
@@ -358,4 +359,59 @@ async fn measure_the_cost_of_a_run() {
     });
     futures_util::future::join_all(workers.collect::<Vec<_>>()).await;
     println!("eight at once: {:.0} runs/s", 2000.0 / started.elapsed().as_secs_f64());
+}
+
+#[tokio::test]
+async fn output_is_seen_while_the_command_runs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let gate = dir.path().join("gate");
+    let (ctx, _told) = context();
+    let mut listener = ctx.live.listen().expect("it is not over");
+    let line = "echo before; while [ ! -e \"$GATE\" ]; do sleep 0.02; done; echo after";
+    let action = CommandAction { env: vec![("GATE".into(), gate.display().to_string())], ..command(line) };
+    let live = ctx.live.clone();
+    let running = tokio::spawn(async move { run(action, &ctx).await });
+    let text = |text: &str| Some(Piece::Text { stream: Stream::Stdout, text: text.into() });
+    assert_eq!(listener.next().await, text("before\n"));
+    let mut late = live.listen().expect("it is not over");
+    assert_eq!(late.next().await, text("before\n"));
+    std::fs::write(&gate, "").expect("a file");
+    for listener in [&mut listener, &mut late] {
+        assert_eq!(listener.next().await, text("after\n"));
+        assert_eq!(listener.next().await, None);
+    }
+    assert_eq!(running.await.expect("no panic").stdout, "before\nafter\n");
+}
+
+#[tokio::test]
+async fn listeners_that_do_not_read_hold_nobody_up() {
+    let runs = (0..4).map(|_| async {
+        let (ctx, _told) = context();
+        let mut idle = ctx.live.listen().expect("it is not over");
+        let report = run(command("head -c 67108864 /dev/zero | tr '\\0' x; echo end >&2"), &ctx).await;
+        assert_eq!(report.outcome, Outcome::Success);
+        let (mut seen, mut missed) = (0, 0);
+        while let Some(piece) = idle.next().await {
+            match piece {
+                Piece::Text { text, .. } => seen += text.len(),
+                Piece::Missed { bytes, .. } => missed += bytes,
+            }
+        }
+        assert!(seen <= ctx.output_limit + 4, "no more than the record's bytes are kept: {seen}");
+        assert_eq!(seen as u64 + missed, 67_108_864 + 4);
+    });
+    futures_util::future::join_all(runs).await;
+}
+
+/// Not a test of behaviour: prints how fast a command's output is taken in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn measure_the_speed_of_output() {
+    let (ctx, _told) = context();
+    let action = CommandAction { timeout: 300 * SECOND, ..command("head -c 1073741824 /dev/zero") };
+    for _ in 0..5 {
+        let started = stopwatch();
+        assert_eq!(run(action.clone(), &ctx).await.outcome, Outcome::Success);
+        println!("1 GiB: {:?}", started.elapsed());
+    }
 }

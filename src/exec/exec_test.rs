@@ -34,6 +34,7 @@ pub fn context() -> (Context, UnboundedReceiver<ChildStarted>) {
         children,
         kill_grace: SECOND,
         output_limit: 1 << 20,
+        live: Arc::default(),
     };
     (ctx, told)
 }

@@ -5,6 +5,7 @@
 pub mod command;
 pub mod func;
 pub mod http;
+pub mod live;
 pub mod output;
 pub mod process;
 
@@ -12,6 +13,7 @@ use crate::domain::action::{Action, Mode};
 use crate::domain::run::{Outcome, Report};
 use crate::domain::{Text, UtcMs};
 use chrono_tz::Tz;
+use live::Live;
 use output::Output;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +42,8 @@ pub struct Context {
     pub kill_grace: Duration,
     /// Bytes of output kept for the whole run.
     pub output_limit: usize,
+    /// Where others can look on while the run prints.
+    pub live: Arc<Live>,
 }
 
 /// A child process of a run: what crash recovery must know to find it again.
@@ -91,7 +95,7 @@ impl Executor {
     /// Does the work, as often as its repeat says, and reports how it went.
     pub async fn execute(&self, action: &Action, ctx: &Context) -> Report {
         let repeat = action.repeat();
-        let mut series = Series::new(action.mode(), repeat.times.max(1), ctx.output_limit);
+        let mut series = Series::new(action.mode(), repeat.times.max(1), ctx);
         for turn in 1..=series.times {
             if turn > 1 {
                 pause(repeat.interval, &ctx.cancel).await;
@@ -123,7 +127,9 @@ impl Executor {
         match action {
             Action::Http(action) => self.http.run(action, ctx, series.body_limit).await,
             Action::Command(action) => command::run(action, ctx, &mut series.output).await,
-            Action::Func(action) => func::run(action, ctx, &self.tools(series.body_limit)).await,
+            Action::Func(action) => {
+                func::run(action, ctx, &self.tools(series.body_limit), &mut series.output).await
+            }
         }
     }
 }
@@ -140,11 +146,13 @@ struct Series {
 }
 
 impl Series {
-    fn new(mode: Mode, times: u32, limit: usize) -> Self {
+    fn new(mode: Mode, times: u32, ctx: &Context) -> Self {
+        let limit = ctx.output_limit;
         // Repeated requests leave one line each beside the last body; a single one leaves none.
         let body_limit = if times > 1 { limit - limit / 4 } else { limit };
         let output_limit = if mode == Mode::Http && times > 1 { limit / 4 } else { limit };
-        Self { mode, times, succeeded: 0, output: Output::new(output_limit), body_limit, sum: None }
+        let output = Output::new(&ctx.live, output_limit);
+        Self { mode, times, succeeded: 0, output, body_limit, sum: None }
     }
 
     fn begin(&mut self, turn: u32) {

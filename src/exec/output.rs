@@ -2,7 +2,9 @@
 //! prints, and its memory is bounded from the first byte on. Raw bytes are kept and become text only
 //! at the end, so that the count of dropped bytes is exact. It does not read from pipes or sockets.
 
+use super::live::{Live, Stream};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Room that is set aside for the line that marks a cut; the line is never longer.
 const MARKER_ROOM: usize = 112;
@@ -10,27 +12,47 @@ const MARKER_ROOM: usize = 112;
 /// The two streams of a run. Their texts together stay within one limit.
 #[derive(Debug)]
 pub struct Output {
-    pub stdout: Capture,
-    pub stderr: Capture,
+    pub stdout: Sink,
+    pub stderr: Sink,
+    live: Arc<Live>,
     limit: usize,
 }
 
+/// Where one stream of a run goes.
+#[derive(Debug)]
+pub struct Sink {
+    live: Arc<Live>,
+    stream: Stream,
+}
+
+impl Sink {
+    /// Adds what the job printed.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.live.with(self.stream, |capture| capture.push(bytes));
+        }
+    }
+}
+
 impl Output {
-    /// Keeps at most `limit` bytes of text of both streams together.
-    pub fn new(limit: usize) -> Self {
-        Self { stdout: Capture::new(limit), stderr: Capture::new(limit), limit }
+    /// Keeps at most `limit` bytes of text of both streams together, in sight of those who look on.
+    pub fn new(live: &Arc<Live>, limit: usize) -> Self {
+        live.begin(limit);
+        let sink = |stream| Sink { live: live.clone(), stream };
+        Self { stdout: sink(Stream::Stdout), stderr: sink(Stream::Stderr), live: live.clone(), limit }
     }
 
     /// Begins the output of one repeat. The heading is written only to a stream that gets output.
     pub fn section(&mut self, turn: u32, times: u32) {
         let line = format!("--- {turn}/{times} ---\n");
-        self.stdout.heading = Some(line.clone());
-        self.stderr.heading = Some(line);
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            self.live.with(stream, |capture| capture.heading = Some(line.clone()));
+        }
     }
 
     /// The texts of stdout and stderr. When they do not fit together the larger is shrunk first.
     pub fn finish(self) -> (String, String) {
-        let (out, err) = (self.stdout.finish(), self.stderr.finish());
+        let [out, err] = self.live.finish().map(Capture::finish);
         let (out_len, err_len) = (out.text_len(self.limit), err.text_len(self.limit));
         if out_len.saturating_add(err_len) <= self.limit {
             return (out.into_text(self.limit), err.into_text(self.limit));
@@ -48,7 +70,7 @@ impl Output {
 }
 
 /// Keeps the first quarter and the last three quarters of what is pushed.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Capture {
     limit: usize,
     head: Vec<u8>,
@@ -60,8 +82,8 @@ pub struct Capture {
 
 impl Capture {
     pub fn new(limit: usize) -> Self {
-        let tail = Ring { buf: Vec::new(), start: 0, room: limit - limit / 4, dropped: 0 };
-        Self { limit, head: Vec::new(), tail, last: None, heading: None }
+        let tail = Ring { room: limit - limit / 4, ..Ring::default() };
+        Self { limit, tail, ..Self::default() }
     }
 
     /// Adds what the job printed; what does not fit displaces the oldest bytes of the tail.
@@ -76,6 +98,23 @@ impl Capture {
             self.keep(heading.as_bytes());
         }
         self.keep(bytes);
+    }
+
+    /// At most `most` bytes of what follows the first `at` that were pushed, as far as they are kept.
+    pub fn after(&self, at: u64, most: usize) -> Window {
+        let (head, dropped) = (self.head.len() as u64, self.tail.dropped);
+        if at >= head {
+            let missed = (head + dropped).saturating_sub(at);
+            let bytes = if missed > 0 { Vec::new() } else { self.tail.after(at - head - dropped, most) };
+            return Window { missed, bytes, is_cut: false };
+        }
+        let rest = after(&self.head, at);
+        let mut bytes = rest[..most.min(rest.len())].to_vec();
+        let is_whole = bytes.len() == rest.len();
+        if is_whole && dropped == 0 {
+            bytes.extend(self.tail.after(0, most - bytes.len()));
+        }
+        Window { missed: 0, bytes, is_cut: is_whole && dropped > 0 }
     }
 
     /// What was kept, ready to become text.
@@ -106,8 +145,22 @@ impl Capture {
     }
 }
 
-/// The newest `room` bytes; it grows with its contents and never beyond `room`.
+/// Part of what a capture keeps.
 #[derive(Debug)]
+pub struct Window {
+    /// So many bytes that were asked for are gone; the others come with the next question.
+    pub missed: u64,
+    pub bytes: Vec<u8>,
+    /// What follows these bytes is gone.
+    pub is_cut: bool,
+}
+
+fn after(bytes: &[u8], at: u64) -> &[u8] {
+    usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default()
+}
+
+/// The newest `room` bytes; it grows with its contents and never beyond `room`.
+#[derive(Clone, Debug, Default)]
 struct Ring {
     buf: Vec<u8>,
     /// The oldest byte, once the ring is full.
@@ -117,6 +170,14 @@ struct Ring {
 }
 
 impl Ring {
+    /// At most `most` bytes after the oldest `at`.
+    fn after(&self, at: u64, most: usize) -> Vec<u8> {
+        let (old, new) = (&self.buf[self.start..], &self.buf[..self.start]);
+        let (old, new) = (after(old, at), after(new, at.saturating_sub(old.len() as u64)));
+        let first = &old[..most.min(old.len())];
+        [first, &new[..(most - first.len()).min(new.len())]].concat()
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let skipped = bytes.len().saturating_sub(self.room);
         let bytes = &bytes[skipped..];
@@ -196,6 +257,15 @@ fn units(bytes: &[u8]) -> impl Iterator<Item = (usize, char)> {
 
 fn text_len(bytes: &[u8]) -> usize {
     units(bytes).map(|(_, c)| c.len_utf8()).sum()
+}
+
+/// The text of the whole characters, and how many bytes they are. A character whose rest may still
+/// come is left out, unless these bytes are the last.
+pub fn text_so_far(bytes: &[u8], is_last: bool) -> (String, usize) {
+    let may_go_on = |end: &[u8]| std::str::from_utf8(end).is_err_and(|e| e.error_len().is_none());
+    let end = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    let whole = if !is_last && may_go_on(end) { bytes.len() - end.len() } else { bytes.len() };
+    (to_text(&bytes[..whole]), whole)
 }
 
 fn to_text(bytes: &[u8]) -> String {

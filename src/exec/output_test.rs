@@ -1,5 +1,12 @@
 use super::*;
 
+impl Capture {
+    /// Bytes of memory.
+    pub fn memory(&self) -> usize {
+        self.head.capacity() + self.tail.buf.capacity()
+    }
+}
+
 const KIB: usize = 1024;
 
 fn capture(limit: usize, parts: &[&[u8]]) -> Capture {
@@ -17,7 +24,7 @@ fn dropped(text: &str) -> usize {
 #[test]
 fn small_output_is_kept_as_it_is_and_takes_little_memory() {
     let capture = capture(1024 * KIB, &[b"0123456789"]);
-    assert!(capture.head.capacity() + capture.tail.buf.capacity() < 64);
+    assert!(capture.memory() < 64);
     assert_eq!(capture.into_text(), "0123456789");
 }
 
@@ -38,7 +45,7 @@ fn a_flood_keeps_its_first_quarter_and_its_last_three() {
         let mut capture = Capture::new(limit);
         for part in all.chunks(step) {
             capture.push(part);
-            assert!(capture.head.capacity() + capture.tail.buf.capacity() <= limit, "memory is bounded");
+            assert!(capture.memory() <= limit, "memory is bounded");
         }
         let text = capture.into_text();
         assert!(text.len() <= limit && text.len() > limit - 2 * MARKER_ROOM, "{}", text.len());
@@ -89,7 +96,7 @@ fn no_cut_shows_half_a_character() {
 fn the_larger_stream_gives_way_first() {
     let limit = 8 * KIB;
     let lengths = |out: usize, err: usize| {
-        let mut output = Output::new(limit);
+        let mut output = Output::new(&Arc::default(), limit);
         output.stdout.push(&vec![b'o'; out]);
         output.stderr.push(&vec![b'e'; err]);
         let (out, err) = output.finish();
@@ -106,7 +113,7 @@ fn the_larger_stream_gives_way_first() {
 
 #[test]
 fn headings_stand_on_their_own_lines_and_only_before_output() {
-    let mut output = Output::new(KIB);
+    let mut output = Output::new(&Arc::default(), KIB);
     for turn in 1..=3 {
         output.section(turn, 3);
         if turn != 2 {

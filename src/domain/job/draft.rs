@@ -89,6 +89,24 @@ impl JobDraft {
         }
     }
 
+    /// The draft of a job for one run: it never fires by itself, and `number` makes its name nobody
+    /// else's.
+    pub fn once(self, number: u64) -> Self {
+        let given: String = self.name.unwrap_or_default().chars().take(NAME_MAX / 2).collect();
+        Self {
+            name: Some(format!("{given} (test {number:016x})")),
+            desc: self.desc,
+            // A job has a schedule; that of a stopped one means nothing.
+            cron_expr: Some("@yearly".into()),
+            state: Some(2),
+            timezone: self.timezone,
+            mode: self.mode,
+            command: self.command,
+            unread: self.unread,
+            ..Self::default()
+        }
+    }
+
     /// Checks every field and names each bad one.
     pub fn check(mut self, server_zone: Tz) -> Result<JobSpec, Vec<FieldError>> {
         let mut unread = std::mem::take(&mut self.unread);

@@ -13,6 +13,7 @@ use crate::domain::run::{FuncReport, Outcome, Report};
 use crate::domain::service::{Database, DatabaseKind, Sms, Smtp};
 use crate::exec::Context;
 use crate::exec::http::Http;
+use crate::exec::output;
 pub use builtin::{Builtin, Param, Words};
 use builtin::{Call, Output, Work};
 pub use history::{FailedRun, Group, History, Never, Summary};
@@ -118,16 +119,22 @@ pub fn catalog() -> &'static [Builtin] {
     builtin::ALL
 }
 
-/// Calls the action's function once.
+/// Calls the action's function once. What a function of the user's prints goes to `output` as it
+/// comes; a built-in one's is in the report.
 ///
 /// `action.timeout` and `ctx.cancel` apply to the call; a function that only computes is not
 /// interrupted midway, as all of them are short. The texts of the report are cut to
 /// `ctx.output_limit` bytes. A built-in function comes before one of the user's. A name that no function
 /// has is a `Failed` that lists the names.
-pub async fn run(action: &FuncAction, ctx: &Context, tools: &Tools<'_>) -> Report {
+pub async fn run(
+    action: &FuncAction,
+    ctx: &Context,
+    tools: &Tools<'_>,
+    output: &mut output::Output,
+) -> Report {
     let Some(function) = find(&action.name) else {
         let python = &tools.functions.python;
-        return match python.run(action, ctx).await {
+        return match python.run(action, ctx, output).await {
             Some(report) => report,
             None => report(action, &action.name, ctx, Err(unknown(&action.name, python).await)),
         };
@@ -277,7 +284,8 @@ mod tests {
     async fn go(action: &FuncAction, ctx: &Context) -> Report {
         let http = Http::new(1 << 20).unwrap();
         let functions = Functions::new(Settings::default());
-        run(action, ctx, &Tools { http: &http, keep: 1 << 20, functions: &functions }).await
+        let tools = Tools { http: &http, keep: 1 << 20, functions: &functions };
+        run(action, ctx, &tools, &mut output::Output::new(&ctx.live, ctx.output_limit)).await
     }
 
     #[tokio::test]

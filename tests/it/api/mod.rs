@@ -8,6 +8,7 @@ mod inputs;
 mod ip_control;
 mod jobs;
 mod list;
+mod live;
 mod logs;
 mod robust;
 mod runs;

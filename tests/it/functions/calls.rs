@@ -1,6 +1,7 @@
 //! What a call gets and gives back, and every way in which it can go wrong.
 
 use super::*;
+use crate::support::sse::Events;
 use std::path::Path;
 
 #[tokio::test]
@@ -230,4 +231,19 @@ async fn a_worker_that_died_while_it_waited_is_replaced() {
     let other = call(&mut app, "pid").await;
     assert_eq!(other["outcome"], "success", "{other}");
     assert_ne!(other["result"], pid);
+}
+
+#[tokio::test]
+async fn what_a_function_prints_is_seen_while_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = dir.path().join("gate");
+    let text = "import os, time\ndef wait(gate):\n    print('before')\n    while not os.path.exists(gate): time.sleep(0.02)\n    print('after')\n";
+    let (app, _folder) = start(&[("a.py", text)], &[]).await;
+    let id = begin(&app, &format!("wait {}", gate.display())).await;
+    let run = newest(&app, id).await["exec_id"].as_str().unwrap().to_owned();
+    let mut events = Events::of(&app, &run).await;
+    assert_eq!(events.text().await, "before\n");
+    fs::write(&gate, "").unwrap();
+    assert_eq!(events.text().await, "after\n");
+    assert_eq!(events.ended().await["outcome"], "success");
 }

@@ -5,6 +5,7 @@ pub mod database;
 pub mod program;
 pub mod proxy;
 pub mod servers;
+pub mod sse;
 
 use database::Database;
 

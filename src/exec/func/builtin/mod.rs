@@ -181,6 +181,7 @@ pub(super) mod testing {
     use crate::domain::action::{Action, FuncAction, Mode, text};
     use crate::domain::run::Report;
     use crate::exec::func::{Functions, Tools, run};
+    use crate::exec::output;
 
     /// Job 7 in Shanghai, on the reference instant of Go's layouts plus 123 ms: 2006-01-02
     /// 22:04:05 UTC, the morning after in Shanghai.
@@ -198,6 +199,7 @@ pub(super) mod testing {
             children: tokio::sync::mpsc::unbounded_channel().0,
             kill_grace: std::time::Duration::ZERO,
             output_limit: 64 * 1024,
+            live: std::sync::Arc::default(),
         }
     }
 
@@ -214,7 +216,8 @@ pub(super) mod testing {
     pub async fn run_with(builtin: &Builtin, raw: &str, ctx: &Context, settings: Settings) -> Report {
         let (http, functions) = (Http::new(1 << 20).unwrap(), Functions::new(settings));
         let tools = Tools { http: &http, keep: 1 << 16, functions: &functions };
-        run(&action(builtin, raw), ctx, &tools).await
+        let mut output = output::Output::new(&ctx.live, ctx.output_limit);
+        run(&action(builtin, raw), ctx, &tools, &mut output).await
     }
 
     pub fn action(builtin: &Builtin, raw: &str) -> FuncAction {

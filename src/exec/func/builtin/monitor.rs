@@ -266,12 +266,15 @@ mod tests {
     use crate::domain::run::{Outcome, Report};
     use crate::exec::func::{Tools, run};
     use crate::exec::http::tests::{answer, serve};
+    use crate::exec::output::Output;
+    use std::sync::Arc;
 
     async fn go(raw: &str) -> Report {
         let http = Http::new(1 << 20).unwrap();
         let functions = crate::exec::func::Functions::new(crate::exec::func::Settings::default());
         let tools = Tools { http: &http, keep: 1 << 16, functions: &functions };
-        run(&action(&BUILTIN, raw), &context(), &tools).await
+        let mut output = Output::new(&Arc::default(), 1 << 16);
+        run(&action(&BUILTIN, raw), &context(), &tools, &mut output).await
     }
 
     #[tokio::test]

@@ -222,8 +222,9 @@ impl Python {
         self.pool.close().await;
     }
 
-    /// Calls the action's function once; `None`: there is none of that name.
-    pub async fn run(&self, action: &FuncAction, ctx: &Context) -> Option<Report> {
+    /// Calls the action's function once; what it prints goes to `output` as it comes. `None`: there is
+    /// none of that name.
+    pub async fn run(&self, action: &FuncAction, ctx: &Context, output: &mut Output) -> Option<Report> {
         let stopped = async {
             tokio::select! {
                 biased;
@@ -239,21 +240,19 @@ impl Python {
             why = &mut stopped => Err(why),
             _ = is_loaded.wait_for(|is_loaded| *is_loaded || self.pool.current().find(&action.name).is_some()) => Ok(()),
         };
-        let mut output = Output::new(ctx.output_limit);
         let (ended, function) = match waited {
             Err(why) => (Ended::Waited(why), None),
             Ok(()) => {
                 let generation = self.pool.current();
                 let function = generation.find(&action.name)?.clone();
                 let target = (generation, function.clone());
-                let ended = self.pool.call(target, action, ctx, &self.settings, stopped, &mut output).await;
+                let ended = self.pool.call(target, action, ctx, &self.settings, stopped, output).await;
                 (ended, Some(function))
             }
         };
         let name = function.as_ref().map_or(&action.name, |f| &f.name).clone();
         let signature = function.map(|f| f.signature).unwrap_or_default();
         let mut report = report(ended, &signature, action);
-        (report.stdout, report.stderr) = output.finish();
         let result = report.result.clone().unwrap_or_default();
         report.func = Some(FuncReport { name, args: action.raw_args.clone(), result });
         Some(report)

@@ -2,7 +2,7 @@
 //! the next. It owns the frames and the marks, starts nothing and waits for nobody; the other end is
 //! `workers/python.py`.
 
-use crate::exec::output::Capture;
+use crate::exec::output::Sink;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -158,7 +158,7 @@ impl Splitter {
     }
 
     /// Takes what was read; says whether the call's output is whole.
-    pub fn feed(&mut self, bytes: &[u8], capture: &mut Capture) -> bool {
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut Sink) -> bool {
         let joined;
         let mut rest = if self.held.is_empty() {
             bytes
@@ -175,7 +175,7 @@ impl Splitter {
             };
             let (at, whole) = find(rest, mark);
             if self.phase == Phase::Within {
-                capture.push(&rest[..at]);
+                sink.push(&rest[..at]);
             }
             if !whole {
                 self.held = rest[at..].to_vec();
@@ -187,10 +187,10 @@ impl Splitter {
     }
 
     /// Nothing more comes: what was held back was no mark.
-    pub fn finish(&mut self, capture: &mut Capture) {
+    pub fn finish(&mut self, sink: &mut Sink) {
         let held = std::mem::take(&mut self.held);
         if self.phase == Phase::Within {
-            capture.push(&held);
+            sink.push(&held);
         }
     }
 }

@@ -1,8 +1,10 @@
 use super::*;
+use crate::exec::output::Output;
 use serde_json::json;
+use std::sync::Arc;
 
-fn text(capture: Capture) -> String {
-    capture.into_text()
+fn output() -> Output {
+    Output::new(&Arc::default(), 1 << 10)
 }
 
 #[test]
@@ -12,24 +14,24 @@ fn the_output_of_a_call_is_cut_out_however_it_is_read() {
     let within = format!("one\0<no mark\0{}two\n\0", other.end);
     let stream = format!("left over\0{}{within}{}later", marks.begin, marks.end);
     for size in [1, 2, 3, 7, 35, 36, 37, stream.len()] {
-        let (mut splitter, mut capture) = (Splitter::new(&marks), Capture::new(1 << 10));
+        let (mut splitter, mut output) = (Splitter::new(&marks), output());
         let mut done = false;
         for part in stream.as_bytes().chunks(size) {
-            done = splitter.feed(part, &mut capture);
+            done = splitter.feed(part, &mut output.stdout);
         }
         assert!(done, "{size}");
-        assert_eq!(text(capture), within.replace('\0', "\u{fffd}"), "{size}");
+        assert_eq!(output.finish().0, within.replace('\0', "\u{fffd}"), "{size}");
     }
 }
 
 #[test]
 fn output_that_ends_in_the_middle_is_kept() {
     let marks = Marks::new();
-    let (mut splitter, mut capture) = (Splitter::new(&marks), Capture::new(1 << 10));
+    let (mut splitter, mut output) = (Splitter::new(&marks), output());
     let half = &marks.end[..5];
-    assert!(!splitter.feed(format!("{}dying{half}", marks.begin).as_bytes(), &mut capture));
-    splitter.finish(&mut capture);
-    assert_eq!(text(capture), format!("dying{half}").replace('\0', "\u{fffd}"));
+    assert!(!splitter.feed(format!("{}dying{half}", marks.begin).as_bytes(), &mut output.stdout));
+    splitter.finish(&mut output.stdout);
+    assert_eq!(output.finish().0, format!("dying{half}").replace('\0', "\u{fffd}"));
 }
 
 #[test]

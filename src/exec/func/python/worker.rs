@@ -8,7 +8,7 @@ use super::catalog::{Generation, Source};
 use super::protocol::{self, Answer, BOOT, Listed, Marks, Order, SHIM, Setup, Splitter};
 use crate::exec::ChildStarted;
 use crate::exec::command::{LINGER, READ_BUFFER, REAP, end_tree, secrets};
-use crate::exec::output::{Capture, Output};
+use crate::exec::output::{Output, Sink};
 use crate::exec::process::{self, Tree};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -196,11 +196,11 @@ impl<R: AsyncRead + Unpin> Stream<R> {
     }
 
     /// Reads to the end of the call's output or of the pipe.
-    async fn read(&mut self, capture: &mut Capture) {
+    async fn read(&mut self, sink: &mut Sink) {
         while let (Some(reader), Some(splitter)) = (&mut self.reader, &mut self.splitter) {
             match reader.read(&mut self.buf).await {
                 Ok(n) if n > 0 => {
-                    if splitter.feed(&self.buf[..n], capture) {
+                    if splitter.feed(&self.buf[..n], sink) {
                         self.splitter = None;
                     }
                 }
@@ -209,9 +209,9 @@ impl<R: AsyncRead + Unpin> Stream<R> {
         }
     }
 
-    fn finish(&mut self, capture: &mut Capture) {
+    fn finish(&mut self, sink: &mut Sink) {
         if let Some(mut splitter) = self.splitter.take() {
-            splitter.finish(capture);
+            splitter.finish(sink);
         }
     }
 }
