@@ -19,6 +19,8 @@ pub(super) enum Answer {
     Invalid(Vec<FieldError>),
     /// A body without the envelope.
     Bare(StatusCode, Value),
+    /// An answer that is whole already, such as a stream of events.
+    Ready(Box<Response>),
     /// No JSON: its media type, the name to save it under, the content.
     File { media: &'static str, name: Option<String>, body: Body },
 }
@@ -77,9 +79,31 @@ impl Answer {
         self
     }
 
+    /// As the modern API answers: what went wrong has a true HTTP status and is a problem (RFC 9457).
+    pub fn modern(self, lang: Lang, is_head: bool) -> Response {
+        match self {
+            Self::Invalid(errors) => {
+                let title = Text::new("参数错误", "invalid input");
+                let unread = errors.iter().all(|e| e.field == "body");
+                let status = if unread { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
+                problem(status, &title, &errors, lang)
+            }
+            Self::Envelope { status, code, msg, .. } if code != 200 => {
+                let meant = match code {
+                    // What the old API calls 500 is a database that is away.
+                    500 => StatusCode::SERVICE_UNAVAILABLE,
+                    code => StatusCode::from_u16(code).unwrap_or(status),
+                };
+                problem(if status == StatusCode::OK { meant } else { status }, &msg, &[], lang)
+            }
+            other => other.localised(lang, is_head),
+        }
+    }
+
     pub fn localised(self, lang: Lang, is_head: bool) -> Response {
         let (status, body) = match self {
             Self::Bare(status, body) => (status, body),
+            Self::Ready(response) => return *response,
             Self::File { media, name, body } => return file(media, name, body, is_head),
             Self::Envelope { status, code, msg, data, beside } => {
                 let mut body = Map::new();
@@ -104,6 +128,15 @@ impl Answer {
         let text = if is_head { String::new() } else { body.to_string() };
         (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
     }
+}
+
+fn problem(status: StatusCode, title: &Text, errors: &[FieldError], lang: Lang) -> Response {
+    let named = |e: &FieldError| json!({"field": e.field, "message": lang.pick(&e.message)});
+    let errors: Vec<Value> = errors.iter().map(named).collect();
+    let body = json!({
+        "type": "about:blank", "title": lang.pick(title), "status": status.as_u16(), "errors": errors,
+    });
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
 }
 
 /// Browsers save it, and do not guess that it is a page.

@@ -34,6 +34,10 @@ pub(super) enum Shape {
     Functions,
     /// It alone.
     Bare(&'static str),
+    /// It alone, with status 202: what was asked for goes on.
+    Accepted(&'static str),
+    /// Server-sent events.
+    Events,
     /// No JSON, but this media type.
     File(&'static str),
 }
@@ -91,22 +95,29 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         .operation_id(Some(operation_id(route)))
         .summary(Some(route.summary))
         .tag(if route.path.starts_with("/jobs/") { "jobs" } else { "system" });
+    let (in_path, others): (Vec<&Param>, Vec<&Param>) =
+        route.params.iter().partition(|param| route.in_path(param));
+    let parameter = |param: &Param, place| {
+        ParameterBuilder::new()
+            .name(param.name)
+            .parameter_in(place)
+            .required(if param.required { Required::True } else { Required::False })
+            .description(Some(param.doc))
+            .schema(Some(kind_schema(param)))
+            .build()
+    };
+    for param in in_path {
+        operation = operation.parameter(parameter(param, ParameterIn::Path));
+    }
     match route.method {
         Verb::Get => {
-            for param in route.params {
-                let parameter = ParameterBuilder::new()
-                    .name(param.name)
-                    .parameter_in(ParameterIn::Query)
-                    .required(if param.required { Required::True } else { Required::False })
-                    .description(Some(param.doc))
-                    .schema(Some(kind_schema(param)))
-                    .build();
-                operation = operation.parameter(parameter);
+            for param in others {
+                operation = operation.parameter(parameter(param, ParameterIn::Query));
             }
         }
-        Verb::Post if route.params.is_empty() => {}
+        Verb::Post if others.is_empty() => {}
         Verb::Post => {
-            let fields = route.params.iter().fold(ObjectBuilder::new(), |object, param| {
+            let fields = others.iter().fold(ObjectBuilder::new(), |object, param| {
                 let object = object.property(param.name, kind_schema(param));
                 if param.required { object.required(param.name) } else { object }
             });
@@ -119,14 +130,26 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         }
     }
     let content = ContentBuilder::new().schema(Some(shape_schema(route.answers))).build();
-    let media = if let Shape::File(media) = route.answers { media } else { "application/json" };
+    let (status, media) = match route.answers {
+        Shape::File(media) => ("200", media),
+        Shape::Events => ("200", "text/event-stream"),
+        Shape::Accepted(_) => ("202", "application/json"),
+        _ => ("200", "application/json"),
+    };
     let response = ResponseBuilder::new().description("The answer").content(media, content).build();
-    operation.response("200", response).build()
+    operation = operation.response(status, response);
+    if route.is_modern() {
+        let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let refused =
+            ResponseBuilder::new().description("Why not").content("application/problem+json", problem);
+        operation = operation.response("default", refused.build());
+    }
+    operation.build()
 }
 
 /// Its path; where a path is asked both ways, POST says so.
 fn operation_id(route: &Route) -> String {
-    let name = route.path.trim_start_matches('/').replace(['/', '-'], "_");
+    let name = route.path.trim_start_matches('/').replace(['/', '-'], "_").replace(['{', '}'], "");
     let twice = ROUTES.iter().filter(|r| r.path == route.path).count() > 1;
     if twice && route.method == Verb::Post { format!("{name}_post") } else { name }
 }
@@ -152,8 +175,8 @@ fn kind_schema(param: &Param) -> Schema {
 fn shape_schema(shape: Shape) -> RefOr<Schema> {
     let named = |name: &str| RefOr::Ref(Ref::from_schema_name(name));
     match shape {
-        Shape::Bare(name) => named(name),
-        Shape::File(_) => simple(Type::String).into(),
+        Shape::Bare(name) | Shape::Accepted(name) => named(name),
+        Shape::File(_) | Shape::Events => simple(Type::String).into(),
         Shape::Nothing => envelope().build().into(),
         Shape::Functions => {
             let list = |name| ArrayBuilder::new().items(named(name)).build();
@@ -185,6 +208,16 @@ fn simple(kind: Type) -> Schema {
 fn components() -> utoipa::openapi::Components {
     let small: &[(&str, &[(&str, Type)])] = &[
         ("JobId", &[("id", Type::Integer)]),
+        ("TestRun", &[("run", Type::String), ("job", Type::Integer)]),
+        (
+            "Problem",
+            &[
+                ("type", Type::String),
+                ("title", Type::String),
+                ("status", Type::Integer),
+                ("errors", Type::Array),
+            ],
+        ),
         ("Triggered", &[("exec_id", Type::String), ("skipped", Type::Boolean), ("reason", Type::String)]),
         ("RunAll", &[("triggered", Type::Integer)]),
         ("StopAll", &[("stopped", Type::Integer)]),

@@ -4,7 +4,7 @@
 use super::answer::{Answer, refusal};
 use crate::domain::{FieldError, Text};
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv4Addr};
@@ -94,13 +94,17 @@ pub(super) struct Call {
 
 impl Call {
     pub async fn read(params: &[Param], request: Request<Body>, port: u16) -> Result<Self, Answer> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let mut given = Map::new();
         for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
             given.insert(name.into_owned(), Value::String(value.into_owned()));
         }
         let body = axum::body::to_bytes(body, BODY_MAX).await.map_err(|e| too_large_or_broken(&e))?;
         read_body(&parts.headers, body, &mut given).await?;
+        // The path has the last word. One that is no text names nothing that we have.
+        if let Ok(in_path) = RawPathParams::from_request_parts(&mut parts, &()).await {
+            given.extend(in_path.iter().map(|(name, value)| (name.to_owned(), value.into())));
+        }
         let (mut errors, mut unread) = (Vec::new(), Vec::new());
         let mut values = Map::new();
         for param in params {

@@ -117,6 +117,18 @@ struct Route {
     run: fn(Arc<Api>, Call) -> Pending,
 }
 
+impl Route {
+    /// Beside the API of the older editions: true statuses, and problems instead of the envelope.
+    fn is_modern(&self) -> bool {
+        self.path.starts_with("/api/v1/")
+    }
+
+    /// Whether the parameter is a part of the path.
+    fn in_path(&self, param: &Param) -> bool {
+        self.path.contains(&format!("{{{}}}", param.name))
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Get,
@@ -176,6 +188,8 @@ static ROUTES: &[Route] = &[
     route!(Post "/jobs/ip-control/whitelist/remove", "Take an entry off the whitelist", params::IP, Shape::Nothing, ip_control::whitelist_remove),
     route!(Post "/jobs/ip-control/blacklist/add", "Refuse an address or CIDR block", params::IP, Shape::Nothing, ip_control::blacklist_add),
     route!(Post "/jobs/ip-control/blacklist/remove", "Take an entry off the blacklist", params::IP, Shape::Nothing, ip_control::blacklist_remove),
+    route!(Get "/api/v1/runs/{id}/live", "What a run prints, while it prints", params::RUN, Shape::Events, live::live),
+    route!(Post "/api/v1/runs/test", "Run a draft once; no job is kept, its record is", params::DRAFT_RUN, Shape::Accepted("TestRun"), live::test),
     route!(Get "/health", "Whether the server works; 503 with the failing part when it does not", &[], Shape::Bare("Health"), system::health),
     route!(Get "/jobs/health", "Version, uptime and memory", &[], Shape::Data("Process"), system::process),
     route!(Get "/metrics", "Counters for a monitoring system", &[], Shape::File(metrics::MEDIA_TYPE), system::metrics),
@@ -184,7 +198,7 @@ static ROUTES: &[Route] = &[
 
 /// The whole service.
 pub fn router(api: Arc<Api>, port: u16) -> Router {
-    let mut router = docs::router().merge(live::router(api.clone()));
+    let mut router = docs::router();
     for route in ROUTES {
         let filter = match route.method {
             Verb::Get => MethodFilter::GET,
@@ -208,8 +222,9 @@ pub fn router(api: Arc<Api>, port: u16) -> Router {
 async fn serve(route: &'static Route, api: Arc<Api>, port: u16, request: Request<Body>) -> Response {
     let lang = extract::lang(request.headers());
     let is_head = request.method() == Method::HEAD;
-    match Call::read(route.params, request, port).await {
-        Ok(call) => (route.run)(api, call).await.localised(lang, is_head),
-        Err(refusal) => refusal.localised(lang, is_head),
-    }
+    let answer = match Call::read(route.params, request, port).await {
+        Ok(call) => (route.run)(api, call).await,
+        Err(refusal) => refusal,
+    };
+    if route.is_modern() { answer.modern(lang, is_head) } else { answer.localised(lang, is_head) }
 }

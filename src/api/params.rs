@@ -37,6 +37,13 @@ const OUTCOME_PARAM: Param = opt(
     "Only runs with this outcome.",
 );
 
+pub(super) const RUN: &[Param] = &[req("id", Kind::Text, "The run's exec_id.")];
+pub(super) const DRAFT_RUN: &[Param] = &[
+    job("mode", Kind::Text, "http, command or func."),
+    job("command", Kind::Text, "What to do, as in a job."),
+    job("name", Kind::Text, "What the record calls it. Default: a name of its own."),
+    job("timezone", Kind::Text, "IANA zone. Default: the server's."),
+];
 pub(super) const ID: &[Param] = &[ID_PARAM];
 pub(super) const PAGE: &[Param] = &[PAGE_PARAM, SIZE_PARAM];
 pub(super) const RESTART: &[Param] =

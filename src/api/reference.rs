@@ -95,7 +95,8 @@ fn section(out: &mut String, route: &Route) {
                 link(name)
             )
         }
-        Shape::Bare(name) => link(name),
+        Shape::Bare(name) | Shape::Accepted(name) => link(name),
+        Shape::Events => "text/event-stream".to_owned(),
         Shape::File(media) => media.to_owned(),
     };
     push(out, format_args!("<p>Answers <code>{answers}</code></p></section>"));
@@ -121,7 +122,7 @@ fn verb(route: &Route) -> &'static str {
 }
 
 fn id(route: &Route) -> String {
-    format!("{}{}", verb(route), route.path.replace('/', "-"))
+    format!("{}{}", verb(route), route.path.replace(['/', '{', '}'], "-"))
 }
 
 fn escaped(text: &str) -> String {
