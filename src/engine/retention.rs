@@ -13,8 +13,8 @@ use tokio::sync::watch;
 const EVERY: Duration = Duration::from_secs(60);
 const REST_MAX: Duration = Duration::from_secs(1);
 /// A step that takes less may be larger, one that takes more must be smaller: fires wait for it.
-const QUICK: Duration = Duration::from_millis(20);
-const SLOW: Duration = Duration::from_millis(60);
+const QUICK: Duration = Duration::from_millis(30);
+const SLOW: Duration = Duration::from_millis(100);
 const ROWS_MIN: i64 = 50;
 const ROWS_MAX: i64 = 2_000;
 /// Before every run.
@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn steps_grow_while_they_are_quick_and_shrink_when_they_are_slow() {
         let mut pace = Pace::new(&Clock::System);
-        let steps = [(1, 200), (19, 400), (20, 400), (60, 400), (61, 200), (900, 100), (900, 50), (900, 50)];
+        let steps =
+            [(1, 200), (29, 400), (30, 400), (100, 400), (101, 200), (900, 100), (900, 50), (900, 50)];
         for (millis, rows) in steps {
             pace.adapt(Duration::from_millis(millis));
             assert_eq!(pace.rows, rows, "{millis} ms");

@@ -242,9 +242,24 @@ impl Rows {
     fn insert_or(self, dialect: Dialect, table: &str, or: &str) -> Vec<Sql> {
         let columns: Vec<_> = self.columns.iter().map(|(name, _)| *name).collect();
         let columns = columns.join(", ");
+        if dialect == Dialect::MySql {
+            let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+            let rows = |n| vec![row.as_str(); n].join(", ");
+            return self.chunked(|n| format!("INSERT INTO {table} ({columns}) VALUES {}{or}", rows(n)));
+        }
         self.statements(dialect, |source| {
             format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM {source} WHERE 1 = 1{or}")
         })
+    }
+
+    /// Statements with a `?` for each value, as many rows in each as fit; `text` is told how many.
+    fn chunked(self, text: impl Fn(usize) -> String) -> Vec<Sql> {
+        let statement = |rows: Vec<Vec<Arg>>| Sql {
+            text: text(rows.len()),
+            args: rows.into_iter().flatten().collect(),
+            keep: false,
+        };
+        chunks(self.rows).into_iter().map(statement).collect()
     }
 
     /// Sets columns of the rows of `table` that meet `condition`, which names both `table` and `v`.
@@ -263,24 +278,20 @@ impl Rows {
     /// One statement where the database takes any number of rows in one value, else as many as fit.
     fn statements(self, dialect: Dialect, text: impl Fn(&str) -> String) -> Vec<Sql> {
         let columns = self.columns;
-        if dialect == Dialect::Sqlite {
-            return vec![Sql::new(text(&json_source(dialect, columns))).bind(as_json(&self.rows))];
-        }
-        let mut statements = Vec::new();
-        for rows in chunks(self.rows) {
-            statements.push(match dialect {
-                Dialect::MySql => {
-                    let statement = Sql { keep: false, ..Sql::new(text(&union_source(columns, rows.len()))) };
-                    Sql { args: rows.into_iter().flatten().collect(), ..statement }
-                }
-                _ => {
+        match dialect {
+            Dialect::Sqlite => {
+                vec![Sql::new(text(&json_source(dialect, columns))).bind(as_json(&self.rows))]
+            }
+            Dialect::MySql => self.chunked(|n| text(&union_source(columns, n))),
+            Dialect::Postgres => {
+                let statement = |rows: Vec<Vec<Arg>>| {
                     let rows: Vec<_> =
                         rows.into_iter().map(|row| row.into_iter().map(Arg::without_nul).collect()).collect();
                     Sql::new(text(&json_source(dialect, columns))).bind(as_json(&rows))
-                }
-            });
+                };
+                chunks(self.rows).into_iter().map(statement).collect()
+            }
         }
-        statements
     }
 }
 
