@@ -96,7 +96,7 @@ async fn totals_and_pages_are_those_of_the_runs() {
         };
         let mut wanted: Vec<i64> = made.iter().filter(of_these).map(|(_, id, _)| id.0).collect();
         for newest_first in [false, true] {
-            for size in [1, 7, 100] {
+            for size in [7, 100] {
                 let mut listed = Vec::new();
                 for page in 1..=wanted.len() as i64 / size + 2 {
                     let found = store.runs_page(of, newest_first, page, size).await.unwrap();
