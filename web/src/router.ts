@@ -1,0 +1,23 @@
+// Pages live behind the hash: every path of this server may belong to the API (/jobs/* does), and
+// the binary then serves the console as `/` and its assets and nothing else.
+
+import { createRouter, createWebHashHistory } from 'vue-router'
+import Overview from './pages/Overview.vue'
+
+export const router = createRouter({
+  history: createWebHashHistory(),
+  routes: [
+    { path: '/', name: 'overview', component: Overview },
+    { path: '/jobs', name: 'jobs', component: () => import('./pages/Jobs.vue') },
+    { path: '/jobs/new', name: 'job-new', component: () => import('./pages/JobEdit.vue'), meta: { nav: 'jobs' } },
+    { path: '/jobs/:id(\\d+)', name: 'job', component: () => import('./pages/Job.vue'), meta: { nav: 'jobs' } },
+    { path: '/jobs/:id(\\d+)/edit', name: 'job-edit', component: () => import('./pages/JobEdit.vue'), meta: { nav: 'jobs' } },
+    { path: '/runs', name: 'runs', component: () => import('./pages/Runs.vue') },
+    { path: '/runs/:id([0-9a-f]{16})', name: 'run', component: () => import('./pages/Run.vue'), meta: { nav: 'runs' } },
+    { path: '/functions', name: 'functions', component: () => import('./pages/Functions.vue') },
+    { path: '/logs', name: 'logs', component: () => import('./pages/Logs.vue') },
+    { path: '/settings', name: 'settings', component: () => import('./pages/Settings.vue') },
+    { path: '/:rest(.*)*', name: 'nowhere', component: () => import('./pages/Nowhere.vue') },
+  ],
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+})
