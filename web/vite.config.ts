@@ -1,7 +1,8 @@
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vite'
 
-const mock = process.env.TIMERJOBS_URL ?? 'http://127.0.0.1:8123'
+// What `npm run dev` shows; the server takes no request that names another site as its origin.
+const server = process.env.TIMERJOBS_URL ?? 'http://127.0.0.1:8000'
 
 // Assets are never inlined as data: URLs: the server's policy is `default-src 'self'`.
 export default defineConfig({
@@ -19,5 +20,5 @@ export default defineConfig({
     reportCompressedSize: false,
     manifest: true,
   },
-  server: { proxy: { '/api': { target: mock, changeOrigin: true } } },
+  server: { proxy: { '^/(api|jobs)/': { target: server, changeOrigin: true, headers: { origin: server } } } },
 })

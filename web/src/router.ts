@@ -21,3 +21,14 @@ export const router = createRouter({
   ],
   scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
 })
+
+// A page that is open while the server is upgraded asks for parts that the new one does not have. It is
+// loaded anew then, at the place the reader wanted; not twice in a row, when something else is wrong.
+const RELOADED = 'tj.reloaded'
+router.onError((error, to) => {
+  const last = Number(sessionStorage.getItem(RELOADED) ?? 0)
+  if (!/import|fetch|preload/i.test(String(error)) || Date.now() - last < 15_000) return
+  sessionStorage.setItem(RELOADED, String(Date.now()))
+  location.hash = to.fullPath
+  location.reload()
+})

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { Ansi, plain, strip } from './ansi'
+import { Ansi, marked, plain } from './ansi'
 
 const lines = (...pieces: string[]) => {
   const ansi = new Ansi()
   for (const piece of pieces) ansi.push(piece)
   return ansi.lines
 }
+
+const strip = (text: string) => lines(text).map(plain).join('\n')
 
 describe('terminal output', () => {
   it('turns colours into classes and style values', () => {
@@ -39,5 +41,18 @@ describe('terminal output', () => {
 
   it('does not wait for a sequence that never ends', () => {
     expect(strip(`\u001b[${'1;'.repeat(200)}`).length).toBeGreaterThan(100)
+  })
+})
+
+describe('marks', () => {
+  const marks = (text: string, wanted: string) =>
+    marked(lines(text)[0] ?? [], wanted).map((s) => (s.mark ? `[${s.text}]` : s.text))
+
+  it('are cut out of the segments, over their borders too', () => {
+    expect(marks('an error, another ERROR', 'error')).toEqual(['an ', '[error]', ', another ', '[ERROR]'])
+    expect(marks('er\u001b[31mror\u001b[0m', 'error')).toEqual(['[er]', '[ror]'])
+    expect(marks('aaaa', 'aa')).toEqual(['[aa]', '[aa]'])
+    expect(marks('nothing', 'x')).toEqual(['nothing'])
+    expect(marks('nothing', '')).toEqual(['nothing'])
   })
 })

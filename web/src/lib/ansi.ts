@@ -17,7 +17,6 @@ interface Style {
   bg: string | null
 }
 
-const ESC = '\u001b'
 const SGR_ON: Record<number, string> = { 1: 'b', 2: 'dim', 3: 'i', 4: 'u', 7: 'inv', 9: 's' }
 const SGR_OFF: Record<number, string[]> = { 22: ['b', 'dim'], 23: ['i'], 24: ['u'], 27: ['inv'], 29: ['s'] }
 const NAMES = ['black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white']
@@ -136,8 +135,24 @@ export function plain(line: Line): string {
   return line.map((segment) => segment.text).join('')
 }
 
-export function strip(text: string): string {
-  const ansi = new Ansi()
-  ansi.push(text.endsWith(ESC) ? text.slice(0, -1) : text)
-  return ansi.lines.map(plain).join('\n')
+/** The line with its segments cut where `wanted` (lower case) begins and ends, so that it can be marked. */
+export function marked(line: Line, wanted: string): (Segment & { mark: boolean })[] {
+  const text = plain(line).toLowerCase()
+  // Lower case may be longer (İ): then places differ, and the line is shown without marks.
+  if (wanted === '' || text.length !== plain(line).length) return line.map((segment) => ({ ...segment, mark: false }))
+  const cuts: number[] = []
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) cuts.push(at, at + wanted.length)
+  const out: (Segment & { mark: boolean })[] = []
+  let start = 0
+  for (const segment of line) {
+    const end = start + segment.text.length
+    const edges = [start, ...cuts.filter((cut) => cut > start && cut < end), end]
+    for (let n = 0; n + 1 < edges.length; n++) {
+      const [from = 0, to = 0] = [edges[n], edges[n + 1]]
+      const mark = cuts.some((cut, at) => at % 2 === 0 && cut <= from && from < (cuts[at + 1] ?? 0))
+      if (to > from) out.push({ ...segment, text: segment.text.slice(from - start, to - start), mark })
+    }
+    start = end
+  }
+  return out
 }

@@ -38,7 +38,8 @@ export function messageOf(error: unknown): string {
   if (error instanceof Problem) {
     if (error.status === 0) return t('error.unreachable')
     if (error.status === 412) return t('error.changed')
-    return [error.message, ...error.errors.map((e) => e.message)].filter((m, i, all) => m && all.indexOf(m) === i).join(' · ')
+    const parts = error.errors.length ? [error.title, ...error.errors.map((e) => e.message)] : [error.message]
+    return parts.filter((part, at) => part && parts.indexOf(part) === at).join(' · ')
   }
   return String(error instanceof Error ? error.message : error)
 }

@@ -1,7 +1,7 @@
 // The server's events, one stream for the whole page.
 
 import { onScopeDispose, ref } from 'vue'
-import { stream } from '../api'
+import { api, stream } from '../api'
 
 export type EventName = 'run_started' | 'run_ended' | 'job_changed' | 'job_deleted' | 'lagged'
 type Listener = (name: EventName, data: Record<string, unknown>) => void
@@ -15,7 +15,7 @@ function tell(name: EventName, data: unknown): void {
 }
 
 export function connectEvents(): void {
-  stream('/events', {
+  stream(api.eventsUrl(), {
     on: Object.fromEntries(NAMES.map((name) => [name, (data: unknown) => tell(name, data)])),
     state: (up) => (connected.value = up),
     // What happened during the break is unknown: the same as having lagged behind.

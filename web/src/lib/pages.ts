@@ -1,12 +1,11 @@
 // A cursor list with a way back: the cursors of the pages before are kept.
 
 import { computed, ref } from 'vue'
-import type { List } from '../api/types'
 import { useLoad } from './load'
 
 export const PAGE_SIZE = 25
 
-export function usePages<T>(ask: (cursor: string | null, signal: AbortSignal) => Promise<List<T>>) {
+export function usePages<L extends { next: string | null }>(ask: (cursor: string | null, signal: AbortSignal) => Promise<L>) {
   const cursors = ref<(string | null)[]>([null])
   const list = useLoad((signal) => ask(cursors.value.at(-1) ?? null, signal))
   const page = computed(() => cursors.value.length - 1)

@@ -6,7 +6,7 @@ export type Theme = 'system' | 'light' | 'dark'
 export type Locale = 'zh' | 'en'
 
 // Storage may be forbidden by the browser; then nothing is remembered.
-function recall(key: string): string | null {
+export function recall(key: string): string | null {
   try {
     return localStorage.getItem(key)
   } catch {

@@ -1,15 +1,19 @@
 // The live output of one run, pushed into an output view until the run has ended.
 
 import { onScopeDispose, shallowRef } from 'vue'
-import { stream, type Stream } from '../api'
+import { api, stream, type Stream } from '../api'
 import type { Run } from '../api/types'
 
+export type StreamName = 'stdout' | 'stderr'
+
 export interface Sink {
-  push(stream: 'stdout' | 'stderr', text: string): void
+  push(stream: StreamName, text: string): void
+  /** So many bytes went by unread: the run prints faster than they come here. */
+  skip(bytes: number): void
   reset(): void
 }
 
-export function useRunStream(sink: () => Sink | null, ended: (run: Run) => void) {
+export function useRunStream(sink: () => Sink | null, ended: (run: Run) => unknown) {
   const following = shallowRef<string | null>(null)
   let current: Stream | null = null
 
@@ -23,12 +27,13 @@ export function useRunStream(sink: () => Sink | null, ended: (run: Run) => void)
     stop()
     sink()?.reset()
     following.value = id
-    current = stream(`/runs/${id}/live`, {
+    current = stream(api.liveUrl(id), {
       on: {
         output: (data) => {
-          const { stream: name, text } = data as { stream: 'stdout' | 'stderr'; text: string }
+          const { stream: name, text } = data as { stream: StreamName; text: string }
           sink()?.push(name, text)
         },
+        lagged: (data) => sink()?.skip((data as { missed: number }).missed),
         ended: (data) => {
           stop()
           ended(data as Run)
