@@ -18,10 +18,10 @@ COVERAGE_MIN := 80
 COVERED := --ignore-filename-regex '(_test|tests)\.rs$$|/tests/'
 
 .DEFAULT_GOAL := help
-.PHONY: help env-check install install-dev install-bin build quick clean \
+.PHONY: help env-check install install-dev install-bin build quick console clean \
 	start start-bg start-daemon stop stop-all restart reload status dev \
 	fmt format lint type-check quality check \
-	services test test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
+	openapi services web-tools test test-web test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
 	security-scan init-db migrate migrate-create backup-db \
 	docker release install-service uninstall-service
 
@@ -46,19 +46,25 @@ install-bin: ## Copy the release build to PREFIX/bin (PREFIX=/usr/local, DESTDIR
 	@test -x $(TARGET)/release/timerjobs || { echo "there is no release build yet: make build"; exit 1; }
 	install -D -m 0755 $(TARGET)/release/timerjobs "$(DESTDIR)$(PREFIX)/bin/timerjobs"
 
-build: ## Build the fully optimised binary, target/release/timerjobs
+build: ## Build the fully optimised binary, target/release/timerjobs, with the console inside
+	@scripts/console.sh --optional
 	$(CARGO) build --release --locked
 
+console: ## Build the console, web/dist (Node 20.19 or newer); the next build of the server takes it in
+	@scripts/console.sh
+
 quick:
+	@scripts/console.sh --optional
 	@$(CARGO) build --profile quick --locked --quiet
 
-clean: ## Delete what was built, the coverage report and dist
+clean: ## Delete what was built: server, console, coverage report, dist
 	$(CARGO) clean
-	rm -rf coverage dist
+	rm -rf coverage dist web/dist
 
 ## Running
 
-start: ## Build and run the server on 0.0.0.0:8000 with SQLite in ./data
+start: ## Build and run the server on 0.0.0.0:8000 with SQLite in ./data; the console is at /
+	@scripts/console.sh --optional
 	$(CARGO) run --profile quick --locked -- start
 
 start-bg: quick ## Run in the background
@@ -116,8 +122,18 @@ security-scan: ## Licences, sources and bans of every crate; known holes when th
 test: ## Run every test, on SQLite and on the database servers that answer
 	@scripts/test.sh "$(CARGO)" "$(TEST)"
 
+openapi: ## Write web/openapi.json anew, after a change of the API
+	@WRITE_OPENAPI=1 $(CARGO) $(TEST) --locked --test it -- the_committed_document_is_the_servers
+
 services: ## Start (and install) the database servers that the tests use
 	@scripts/services.sh
+
+web-tools: ## Install what test-web needs: Node, Chromium, a font with Chinese
+	@scripts/web-tools.sh
+
+test-web: ## Tests of the console: its modules, then the whole of it in Chromium against the built server
+	@scripts/console.sh
+	@scripts/test-web.sh "$(CARGO)" "$(TARGET)"
 
 test-all: test ## The same as test
 
@@ -167,6 +183,7 @@ docker: ## Build the container image timerjobs:<version>
 	docker build -f deploy/Dockerfile -t timerjobs:$$(scripts/version.sh) -t timerjobs:latest .
 
 release: ## Pack dist/timerjobs-<version>-<os>-<arch>.tar.gz and its checksum
+	@scripts/console.sh --optional
 	$(CARGO) build --profile $(PROFILE) --locked
 	@scripts/release.sh "$(TARGET)/$(PROFILE)/timerjobs"
 

@@ -17,7 +17,7 @@ stop() {
 trap 'stop; rm -f "$stamp"; exit 0' INT TERM
 
 changed() {
-    find src migrations web workers Cargo.toml Cargo.lock config.toml -newer "$stamp" -print -quit 2>/dev/null
+    find src migrations web/dist workers Cargo.toml Cargo.lock config.toml -newer "$stamp" -print -quit 2>/dev/null
 }
 
 while :; do

@@ -9,8 +9,10 @@ use crate::api::{self, Api};
 use crate::clock::Clock;
 use crate::config::reload::{Reloaded, Reloads, Requests};
 use crate::config::{self, Config, ConfigError, DatabaseUrl, Setting, shown};
+use crate::domain::egress::{self, EgressRules};
 use crate::domain::event::Event;
 use crate::engine::{self, Engine};
+use crate::exec::egress::Egress;
 use crate::exec::func::Functions;
 use crate::exec::{self, Executor};
 use crate::private;
@@ -75,8 +77,9 @@ impl App {
         let store = database::open(&config, clock.now()).await?;
         database::refuse_half_a_copy(&store).await?;
         database::import(&config, &store, clock.now()).await?;
-        let exec =
-            Executor::new(exec_settings(&config, &store)).context("the HTTP client cannot be set up")?;
+        let egress = Arc::new(Egress::new(egress_rules(&config, &listener)));
+        let settings = exec_settings(&config, &store, egress.clone());
+        let exec = Executor::new(settings).context("the HTTP client cannot be set up")?;
         let exec_functions = exec.functions().clone();
         // Loading them takes its time and must not hold up the start; calls of them wait for it.
         let (tended, time) = (exec_functions.clone(), clock.clone());
@@ -103,7 +106,11 @@ impl App {
         let api =
             Arc::new(Api::new(parts, &config).await.context("the stored address lists cannot be read")?);
         let (current, functions) = (config.clone(), exec_functions.clone());
-        let reloader = Reloader { source, current, api: api.clone(), engine: engine.clone(), functions, log };
+        if config.auth == config::AuthMode::Off {
+            tokio::spawn(warn_of_open_doors());
+        }
+        let reloader =
+            Reloader { source, current, api: api.clone(), engine: engine.clone(), functions, egress, log };
         tokio::spawn(reloader.run(asked));
         Ok(Self {
             api,
@@ -127,8 +134,9 @@ impl App {
             listen = %format!("{}:{port}", self.config.host),
             database = self.store.place(),
             zone = self.config.zone.name(),
-            "TimerJobs is running: http://127.0.0.1:{port}/docs"
+            "TimerJobs is running: http://127.0.0.1:{port}/"
         );
+        tracing::info!("logging in: AUTH={}", self.config.auth.as_str());
         if self.config.ip.enabled && !self.config.ip.whitelist.is_empty() {
             let list: Vec<_> = self.config.ip.whitelist.iter().map(ToString::to_string).collect();
             tracing::info!(
@@ -138,6 +146,7 @@ impl App {
         } else {
             tracing::warn!("every address that can reach this port may run commands: the whitelist is empty");
         }
+        warn_of_open_egress(&self.config);
     }
 
     /// The port we listen on.
@@ -179,6 +188,14 @@ impl App {
     }
 }
 
+/// As long as it is so: whoever looks into the log an hour later must see it too.
+async fn warn_of_open_doors() {
+    loop {
+        tracing::warn!("AUTH=off: whoever the address lists let in may run commands without logging in");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+}
+
 /// Puts settings that were read again in force.
 struct Reloader {
     source: ConfigSource,
@@ -187,6 +204,7 @@ struct Reloader {
     api: Arc<Api>,
     engine: Engine,
     functions: Arc<Functions>,
+    egress: Arc<Egress>,
     log: Control,
 }
 
@@ -218,6 +236,8 @@ impl Reloader {
         configured.map_err(|e| ConfigError(vec![e.to_string()]))?;
         self.log.set_level(&new.log.level);
         self.functions.set_watch(new.functions.watch);
+        self.egress.configure(new.egress.mode, new.egress.allow.clone());
+        warn_of_open_egress(&new);
         let (live, fixed): (Vec<_>, Vec<_>) = self.current.changed(&new).into_iter().partition(|s| s.live);
         self.current = self.current.in_force_after(new);
         self.api.configure(&self.current).await;
@@ -242,7 +262,22 @@ pub fn stop_on_signals(tell: watch::Sender<Stop>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn exec_settings(config: &Config, store: &Store) -> exec::Settings {
+fn warn_of_open_egress(config: &Config) {
+    if config.egress.mode == egress::Mode::Off {
+        tracing::warn!(
+            "jobs may send requests anywhere, to cloud metadata and to this server's own API too: EGRESS_MODE is off"
+        );
+    }
+}
+
+/// Known only once we listen: the settings may leave the port to the system.
+fn egress_rules(config: &Config, listener: &TcpListener) -> EgressRules {
+    let port = listener.local_addr().map_or(config.port, |address| address.port());
+    let own = Some(egress::Own { port, local: exec::egress::is_local });
+    EgressRules { mode: config.egress.mode, allow: config.egress.allow.clone(), own }
+}
+
+fn exec_settings(config: &Config, store: &Store, egress: Arc<Egress>) -> exec::Settings {
     let given = &config.functions;
     let functions = exec::func::Settings {
         file_root: given.file_root.clone(),
@@ -264,7 +299,7 @@ fn exec_settings(config: &Config, store: &Store) -> exec::Settings {
                 .join("python"),
         },
     };
-    exec::Settings { functions, ..exec::Settings::default() }
+    exec::Settings { functions, egress, ..exec::Settings::default() }
 }
 
 /// Takes the port that the settings name.

@@ -15,6 +15,7 @@ pub mod config;
 mod domain;
 mod engine;
 mod exec;
+mod password;
 mod private;
 mod signals;
 mod store;

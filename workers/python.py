@@ -277,13 +277,14 @@ def serve(sources):
 # Scans.
 
 
-def describe(name, function, line):
+def describe(name, function, line, end):
     import inspect
 
+    place = {"line": line, "end": end}
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return {"name": name, "signature": name + "(...)", "doc": "", "line": line, "params": []}
+        return {"name": name, "signature": name + "(...)", "doc": "", "params": [], **place}
     params = []
     for one in signature.parameters.values():
         prefix = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
@@ -297,14 +298,27 @@ def describe(name, function, line):
         "name": name,
         "signature": cut(name + str(signature), 2000),
         "doc": cut(inspect.getdoc(function) or "", 4000),
-        "line": line,
         "params": params,
+        **place,
     }
 
 
-def functions_of(module):
+def ends_of(source, path):
+    """The last line of what is defined in the file, by its first, a decorator's being the first."""
+    import ast
+
+    ends = {}
+    for node in ast.walk(ast.parse(source, path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            first = min([node.lineno] + [one.lineno for one in getattr(node, "decorator_list", [])])
+            ends[first] = max(ends.get(first, 0), node.end_lineno)
+    return ends
+
+
+def functions_of(module, source, path):
     import inspect
 
+    ends = ends_of(source, path)
     for name, value in list(vars(module).items()):
         if name.startswith("_") or inspect.isclass(value) or not callable(value):
             continue
@@ -315,7 +329,10 @@ def functions_of(module):
         except ValueError:
             continue
         if inspect.isfunction(plain):
-            yield describe(name, value, plain.__code__.co_firstlineno)
+            code = plain.__code__
+            # What a decorator of another file put in its place has no lines here.
+            end = ends.get(code.co_firstlineno) if code.co_filename == path else None
+            yield describe(name, value, code.co_firstlineno, end)
 
 
 def scan(sources, files):
@@ -325,7 +342,8 @@ def scan(sources, files):
         try:
             path, source = sources.files[file]
             compile(source, path, "exec", dont_inherit=True)
-            answer = {"kind": "loaded", "file": file, "functions": list(functions_of(sources.load(file)))}
+            functions = list(functions_of(sources.load(file), source, path))
+            answer = {"kind": "loaded", "file": file, "functions": functions}
         except SyntaxError as error:
             here = error.filename == sources.files[file][0]
             where = "" if here or not error.filename else " (" + os.path.basename(error.filename) + ")"

@@ -2,10 +2,11 @@
 //! Engine errors become answers here and nowhere else.
 
 use super::extract::Lang;
+use super::problem::Problem;
 use crate::domain::{FieldError, Text};
 use crate::engine;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -17,12 +18,16 @@ pub(super) enum Answer {
     Envelope { status: StatusCode, code: u16, msg: Text, data: Value, beside: Map<String, Value> },
     /// A 422 that names every bad field.
     Invalid(Vec<FieldError>),
+    /// What was asked is dangerous: a 409 that names the field which says that it is meant.
+    Dangerous(FieldError),
     /// A body without the envelope.
     Bare(StatusCode, Value),
     /// An answer that is whole already, such as a stream of events.
     Ready(Box<Response>),
     /// No JSON: its media type, the name to save it under, the content.
     File { media: &'static str, name: Option<String>, body: Body },
+    /// Another answer with headers of its own.
+    With(Box<Self>, HeaderMap),
 }
 
 /// Where a page lies in its list.
@@ -79,14 +84,45 @@ impl Answer {
         self
     }
 
+    /// Adds a header; a value that is none is left out.
+    pub fn header(self, name: HeaderName, value: &str) -> Self {
+        let (inner, mut headers) = match self {
+            Self::With(inner, headers) => (inner, headers),
+            other => (Box::new(other), HeaderMap::new()),
+        };
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+        Self::With(inner, headers)
+    }
+
+    /// As the API to which the path belongs answers.
+    pub fn respond(self, path: &str, lang: Lang, is_head: bool) -> Response {
+        if is_modern(path) { self.modern(lang, is_head) } else { self.localised(lang, is_head) }
+    }
+
     /// As the modern API answers: what went wrong has a true HTTP status and is a problem (RFC 9457).
-    pub fn modern(self, lang: Lang, is_head: bool) -> Response {
+    fn modern(self, lang: Lang, is_head: bool) -> Response {
+        match self.problem(lang) {
+            Ok(problem) => problem.into_response(),
+            Err(Self::With(inner, headers)) => (headers, inner.modern(lang, is_head)).into_response(),
+            Err(other) => other.localised(lang, is_head),
+        }
+    }
+
+    /// The problem that this tells of; itself when it tells of none.
+    pub fn problem(self, lang: Lang) -> Result<Problem, Self> {
         match self {
             Self::Invalid(errors) => {
-                let title = Text::new("参数错误", "invalid input");
-                let unread = errors.iter().all(|e| e.field == "body");
-                let status = if unread { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
-                problem(status, &title, &errors, lang)
+                let (title, status) = if errors.iter().all(|e| e.field == "body") {
+                    (Text::new("请求体无法读取", "the body cannot be read"), StatusCode::BAD_REQUEST)
+                } else {
+                    (Text::new("参数错误", "invalid input"), StatusCode::UNPROCESSABLE_ENTITY)
+                };
+                Ok(Problem::new(status, &title, &errors, lang))
+            }
+            Self::Dangerous(error) => {
+                Ok(Problem::new(StatusCode::CONFLICT, &error.message.clone(), &[error], lang))
             }
             Self::Envelope { status, code, msg, .. } if code != 200 => {
                 let meant = match code {
@@ -94,15 +130,18 @@ impl Answer {
                     500 => StatusCode::SERVICE_UNAVAILABLE,
                     code => StatusCode::from_u16(code).unwrap_or(status),
                 };
-                problem(if status == StatusCode::OK { meant } else { status }, &msg, &[], lang)
+                let status = if status == StatusCode::OK { meant } else { status };
+                Ok(Problem::new(status, &msg, &[], lang))
             }
-            other => other.localised(lang, is_head),
+            other => Err(other),
         }
     }
 
-    pub fn localised(self, lang: Lang, is_head: bool) -> Response {
+    fn localised(self, lang: Lang, is_head: bool) -> Response {
         let (status, body) = match self {
+            Self::Bare(StatusCode::NO_CONTENT, _) => return StatusCode::NO_CONTENT.into_response(),
             Self::Bare(status, body) => (status, body),
+            Self::With(inner, headers) => return (headers, inner.localised(lang, is_head)).into_response(),
             Self::Ready(response) => return *response,
             Self::File { media, name, body } => return file(media, name, body, is_head),
             Self::Envelope { status, code, msg, data, beside } => {
@@ -113,6 +152,7 @@ impl Answer {
                 body.extend(beside);
                 (status, Value::Object(body))
             }
+            Self::Dangerous(error) => return Self::code(400, error.message, ()).localised(lang, is_head),
             Self::Invalid(errors) => {
                 let list: Vec<Value> = errors
                     .iter()
@@ -130,13 +170,10 @@ impl Answer {
     }
 }
 
-fn problem(status: StatusCode, title: &Text, errors: &[FieldError], lang: Lang) -> Response {
-    let named = |e: &FieldError| json!({"field": e.field, "message": lang.pick(&e.message)});
-    let errors: Vec<Value> = errors.iter().map(named).collect();
-    let body = json!({
-        "type": "about:blank", "title": lang.pick(title), "status": status.as_u16(), "errors": errors,
-    });
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+/// Whether the path belongs to the API beside that of the older editions: true statuses, and problems
+/// instead of the envelope.
+pub(super) fn is_modern(path: &str) -> bool {
+    path.starts_with("/api/")
 }
 
 /// Browsers save it, and do not guess that it is a page.
@@ -156,7 +193,8 @@ pub(super) fn refusal(status: StatusCode, msg: Text) -> Answer {
     Answer::Envelope { status, code: status.as_u16(), msg, data: Value::Null, beside: Map::new() }
 }
 
-pub(super) fn plain(status: StatusCode, lang: Lang) -> Response {
+/// What a path answers that does not answer otherwise.
+pub(super) fn plain(status: StatusCode, path: &str, lang: Lang) -> Response {
     let msg = match status {
         StatusCode::NOT_FOUND => Text::new("路径不存在，接口列表见 /docs", "no such path; /docs lists them"),
         StatusCode::METHOD_NOT_ALLOWED => {
@@ -164,7 +202,7 @@ pub(super) fn plain(status: StatusCode, lang: Lang) -> Response {
         }
         _ => Text::new("服务器内部错误，详见系统日志", "internal error; the system log has the cause"),
     };
-    refusal(status, msg).localised(lang, false)
+    refusal(status, msg).respond(path, lang, false)
 }
 
 impl From<engine::Error> for Answer {
@@ -175,6 +213,14 @@ impl From<engine::Error> for Answer {
             Error::NoJob(id) => {
                 Self::code(404, Text::new(format!("任务 {id} 不存在"), format!("there is no job {id}")), ())
             }
+            Error::Changed => Self::code(
+                412,
+                Text::new(
+                    "该任务已被他人修改，请重新读取后再改",
+                    "the job was changed by somebody else; read it again before you change it",
+                ),
+                (),
+            ),
             Error::NameTaken => text(409, "任务名称已存在，请换一个", "the name is taken, choose another"),
             Error::Invalid(errors) => Self::Invalid(errors),
             Error::Refused(msg) => Self::code(400, msg, ()),

@@ -23,11 +23,11 @@ pub(super) async fn add(api: Arc<Api>, call: Call) -> Answer {
 }
 
 pub(super) async fn edit(api: Arc<Api>, call: Call) -> Answer {
-    done(api.engine.edit(JobId(call.id()), draft(&call)).await, "任务更新成功", "job updated")
+    done(api.engine.edit(JobId(call.id()), draft(&call), None).await, "任务更新成功", "job updated")
 }
 
 pub(super) async fn delete(api: Arc<Api>, call: Call) -> Answer {
-    done(api.engine.delete(JobId(call.id())).await, "任务删除成功", "job deleted")
+    done(api.engine.delete(JobId(call.id()), None).await, "任务删除成功", "job deleted")
 }
 
 pub(super) async fn list(api: Arc<Api>, call: Call) -> Answer {
@@ -252,7 +252,7 @@ fn draft(call: &Call) -> JobDraft {
         misfire_policy: call.text("misfire_policy"),
         misfire_window: call.int("misfire_window"),
         recovery: call.text("recovery"),
-        unread: call.unread.clone(),
+        unread: call.fields.unread.clone(),
     }
 }
 

@@ -1,17 +1,21 @@
 //! The OpenAPI page: made from `ROUTES`, so that it cannot drift from the router, and shown by
 //! Swagger UI from the binary.
 
+use super::auth::{Identity, Needs};
 use super::extract::{Kind, Lang, Param, lang};
 use super::views::{FailureView, FunctionView, JobView, ParameterView, RunView, ScheduledView};
-use super::{ROUTES, Route, Verb, answer};
+use super::{ROUTES, Route, Verb, answer, routes, v1};
+use crate::domain::account::Role;
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use std::sync::{Arc, LazyLock};
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
-use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{
     ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
 };
@@ -34,8 +38,14 @@ pub(super) enum Shape {
     Functions,
     /// It alone.
     Bare(&'static str),
+    /// It alone, with status 201 and its place.
+    Created(&'static str),
     /// It alone, with status 202: what was asked for goes on.
     Accepted(&'static str),
+    /// Some of it, with the way to the rest.
+    List(&'static str),
+    /// Status 204 and no body.
+    Empty,
     /// Server-sent events.
     Events,
     /// No JSON, but this media type.
@@ -47,7 +57,6 @@ pub(super) fn router() -> Router {
     let json = || async { ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], JSON.as_str()) };
     Router::new()
         .route("/openapi.json", get(json))
-        .route("/", get(|| async { Redirect::temporary("/docs/") }))
         // The path of the older editions.
         .route("/swagger/index.html", get(|| async { Redirect::temporary("/docs/") }))
         .route("/docs", get(|| async { Redirect::temporary("/docs/") }))
@@ -56,6 +65,19 @@ pub(super) fn router() -> Router {
             "/docs/{*file}",
             get(|headers: HeaderMap, Path(file): Path<String>| async move { swagger(&file, lang(&headers)) }),
         )
+        .layer(axum::middleware::from_fn(for_viewers))
+}
+
+/// What the API can do is told to whoever may look at jobs.
+async fn for_viewers(request: Request, next: Next) -> Response {
+    let identity = request.extensions().get::<Identity>().cloned().unwrap_or(Identity::Nobody);
+    match identity.may(Needs::Viewer) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => {
+            let (path, lang) = (request.uri().path().to_owned(), lang(request.headers()));
+            refusal.respond(&path, lang, false)
+        }
+    }
 }
 
 fn swagger(file: &str, lang: Lang) -> Response {
@@ -65,16 +87,18 @@ fn swagger(file: &str, lang: Lang) -> Response {
         Ok(Some(found)) => {
             ([(header::CONTENT_TYPE, found.content_type)], found.bytes.into_owned()).into_response()
         }
-        _ => answer::plain(StatusCode::NOT_FOUND, lang),
+        _ => answer::plain(StatusCode::NOT_FOUND, "/docs", lang),
     }
 }
 
 pub(super) fn document() -> OpenApi {
     let mut paths = PathsBuilder::new();
-    for route in ROUTES {
+    for route in routes() {
         let method = match route.method {
             Verb::Get => HttpMethod::Get,
             Verb::Post => HttpMethod::Post,
+            Verb::Patch => HttpMethod::Patch,
+            Verb::Delete => HttpMethod::Delete,
         };
         // A path that is asked both ways gets both.
         paths = paths.path(route.path, PathItem::new(method, operation(route)));
@@ -83,8 +107,11 @@ pub(super) fn document() -> OpenApi {
         .title("TimerJobs")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Business answers are HTTP 200 with {code, msg, data}; code is 200, 400, 404, 409, 422 or 500. \
-             Parameters come from the query string, a JSON body or a form body; the body wins.",
+            "/jobs/*: business answers are HTTP 200 with {code, msg, data}; code is 200, 400, 404, 409, 422 or \
+             500. Parameters come from the query string, a JSON body or a form body; the body wins.\n\n\
+             /api/v1/*: true statuses; what went wrong is a Problem (RFC 9457). Lists are asked with limit and \
+             cursor and answer {items, next, total}. A job has a version, its ETag; PATCH and DELETE name it in \
+             If-Match.",
         ))
         .build();
     OpenApiBuilder::new().info(info).paths(paths.build()).components(Some(components())).build()
@@ -94,7 +121,8 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
     let mut operation = OperationBuilder::new()
         .operation_id(Some(operation_id(route)))
         .summary(Some(route.summary))
-        .tag(if route.path.starts_with("/jobs/") { "jobs" } else { "system" });
+        .extensions(Some(Extensions::builder().add("x-role", route.needs.role().map(Role::as_str)).build()))
+        .tag(tag(route));
     let (in_path, others): (Vec<&Param>, Vec<&Param>) =
         route.params.iter().partition(|param| route.in_path(param));
     let parameter = |param: &Param, place| {
@@ -109,35 +137,46 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
     for param in in_path {
         operation = operation.parameter(parameter(param, ParameterIn::Path));
     }
-    match route.method {
-        Verb::Get => {
-            for param in others {
-                operation = operation.parameter(parameter(param, ParameterIn::Query));
-            }
+    let media = others.iter().find_map(|param| match param.kind {
+        Kind::Body(media) => Some(media),
+        _ => None,
+    });
+    if let Some(media) = media {
+        let content = ContentBuilder::new().schema(Some(simple(Type::String))).build();
+        let body =
+            media.iter().fold(RequestBodyBuilder::new(), |b, media| b.content(*media, content.clone()));
+        operation = operation.request_body(Some(body.build()));
+    }
+    let asks = matches!(route.method, Verb::Get | Verb::Delete) || media.is_some();
+    if asks {
+        for param in others.iter().filter(|param| !matches!(param.kind, Kind::Body(_))) {
+            operation = operation.parameter(parameter(param, ParameterIn::Query));
         }
-        Verb::Post if others.is_empty() => {}
-        Verb::Post => {
-            let fields = others.iter().fold(ObjectBuilder::new(), |object, param| {
-                let object = object.property(param.name, kind_schema(param));
-                if param.required { object.required(param.name) } else { object }
-            });
-            let content = ContentBuilder::new().schema(Some(Schema::Object(fields.build()))).build();
-            let body = RequestBodyBuilder::new()
-                .content("application/json", content.clone())
-                .content("application/x-www-form-urlencoded", content)
-                .build();
-            operation = operation.request_body(Some(body));
-        }
+    } else if !others.is_empty() {
+        operation = operation.request_body(Some(fields_body(route, &others)));
+    }
+    if v1::names_version(route) {
+        let header = ParameterBuilder::new()
+            .name("If-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::True)
+            .description(Some("The version that is meant, as its ETag gave it; * for any."))
+            .schema(Some(simple(Type::String)))
+            .build();
+        operation = operation.parameter(header);
     }
     let content = ContentBuilder::new().schema(Some(shape_schema(route.answers))).build();
     let (status, media) = match route.answers {
         Shape::File(media) => ("200", media),
         Shape::Events => ("200", "text/event-stream"),
+        Shape::Created(_) => ("201", "application/json"),
         Shape::Accepted(_) => ("202", "application/json"),
+        Shape::Empty => ("204", ""),
         _ => ("200", "application/json"),
     };
-    let response = ResponseBuilder::new().description("The answer").content(media, content).build();
-    operation = operation.response(status, response);
+    let response = ResponseBuilder::new().description("The answer");
+    let response = if media.is_empty() { response } else { response.content(media, content) };
+    operation = operation.response(status, response.build());
     if route.is_modern() {
         let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let refused =
@@ -147,18 +186,53 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
     operation.build()
 }
 
-/// Its path; where a path is asked both ways, POST says so.
+fn fields_body(route: &Route, fields: &[&Param]) -> RequestBody {
+    let object = fields.iter().fold(ObjectBuilder::new(), |object, param| {
+        let object = object.property(param.name, kind_schema(param));
+        if param.required { object.required(param.name) } else { object }
+    });
+    let content = ContentBuilder::new().schema(Some(Schema::Object(object.build()))).build();
+    let body = RequestBodyBuilder::new().content("application/json", content.clone());
+    // Nested fields have no place in a form.
+    let body =
+        if route.is_modern() { body } else { body.content("application/x-www-form-urlencoded", content) };
+    body.required(route.is_modern().then_some(Required::True)).build()
+}
+
+/// The modern API's by what they are about.
+fn tag(route: &Route) -> &'static str {
+    match route.path.strip_prefix("/api/v1/") {
+        Some(rest) => rest.split('/').next().unwrap_or_default(),
+        None if route.path.starts_with("/jobs/") => "compatible",
+        None => "server",
+    }
+}
+
+/// Its path; where a path is asked both ways, POST says so. In the modern API the verb comes first.
 fn operation_id(route: &Route) -> String {
-    let name = route.path.trim_start_matches('/').replace(['/', '-'], "_").replace(['{', '}'], "");
+    let path = route.path.trim_start_matches("/api/v1").trim_start_matches('/');
+    let name = path.replace(['/', '-'], "_").replace(['{', '}'], "");
+    if route.is_modern() {
+        return format!("{}_{name}", route.method.word());
+    }
     let twice = ROUTES.iter().filter(|r| r.path == route.path).count() > 1;
     if twice && route.method == Verb::Post { format!("{name}_post") } else { name }
 }
 
-fn kind_schema(param: &Param) -> Schema {
+fn kind_schema(param: &Param) -> RefOr<Schema> {
     let object = ObjectBuilder::new().description(Some(param.doc));
     let typed = |object: ObjectBuilder, kind| object.schema_type(SchemaType::new(kind));
-    Schema::Object(match param.kind {
-        Kind::Text => typed(object, Type::String).build(),
+    RefOr::T(Schema::Object(match param.kind {
+        Kind::Json(name) => return Ref::from_schema_name(name).into(),
+        Kind::Ids => {
+            let numbers =
+                ArrayBuilder::new().items(RefOr::T(simple(Type::Integer))).description(Some(param.doc));
+            return Schema::Array(numbers.build()).into();
+        }
+        Kind::Instant => {
+            typed(object, Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build()
+        }
+        Kind::Text | Kind::Words(_) | Kind::Body(_) => typed(object, Type::String).build(),
         Kind::OneOf(words) => typed(object, Type::String).enum_values(Some(words.iter().copied())).build(),
         Kind::Bool => typed(object, Type::Boolean).build(),
         Kind::Date => {
@@ -169,19 +243,21 @@ fn kind_schema(param: &Param) -> Schema {
             let object = if min == i64::MIN { object } else { object.minimum(Some(min)) };
             if max == i64::MAX { object.build() } else { object.maximum(Some(max)).build() }
         }
-    })
+    }))
 }
 
 fn shape_schema(shape: Shape) -> RefOr<Schema> {
     let named = |name: &str| RefOr::Ref(Ref::from_schema_name(name));
     match shape {
-        Shape::Bare(name) | Shape::Accepted(name) => named(name),
-        Shape::File(_) | Shape::Events => simple(Type::String).into(),
+        Shape::Bare(name) | Shape::Accepted(name) | Shape::Created(name) => named(name),
+        Shape::List(name) => v1::list_schema(name),
+        Shape::File(_) | Shape::Events | Shape::Empty => simple(Type::String).into(),
         Shape::Nothing => envelope().build().into(),
         Shape::Functions => {
             let list = |name| ArrayBuilder::new().items(named(name)).build();
-            let page = envelope().property("data", list("Function")).property("python", named("PythonState"));
-            page.property("failed", list("FunctionFailure")).build().into()
+            let page =
+                envelope().property("data", list("CompatFunction")).property("python", named("PythonState"));
+            page.property("failed", list("CompatFunctionFailure")).build().into()
         }
         Shape::Data(name) => envelope().property("data", named(name)).build().into(),
         Shape::Page(name) => {
@@ -207,17 +283,21 @@ fn simple(kind: Type) -> Schema {
 
 fn components() -> utoipa::openapi::Components {
     let small: &[(&str, &[(&str, Type)])] = &[
-        ("JobId", &[("id", Type::Integer)]),
-        ("TestRun", &[("run", Type::String), ("job", Type::Integer)]),
+        ("Login", &[("token", Type::String), ("user", Type::Object)]),
         (
-            "Problem",
+            "AdminUser",
             &[
-                ("type", Type::String),
-                ("title", Type::String),
+                ("id", Type::Integer),
+                ("username", Type::String),
+                ("email", Type::String),
+                ("role", Type::String),
                 ("status", Type::Integer),
-                ("errors", Type::Array),
+                ("last_login", Type::String),
+                ("created_at", Type::String),
+                ("updated_at", Type::String),
             ],
         ),
+        ("JobId", &[("id", Type::Integer)]),
         ("Triggered", &[("exec_id", Type::String), ("skipped", Type::Boolean), ("reason", Type::String)]),
         ("RunAll", &[("triggered", Type::Integer)]),
         ("StopAll", &[("stopped", Type::Integer)]),
@@ -246,7 +326,7 @@ fn components() -> utoipa::openapi::Components {
         ("Cleared", &[("cleared", Type::Integer)]),
         ("LogSwitch", &[("log_enabled", Type::Boolean), ("zapLogSwitch", Type::Boolean)]),
         (
-            "LogLine",
+            "CompatLogLine",
             &[
                 ("level", Type::String),
                 ("time", Type::String),
@@ -269,7 +349,7 @@ fn components() -> utoipa::openapi::Components {
             ],
         ),
         (
-            "JobState",
+            "JobStateCounts",
             &[
                 ("total", Type::Integer),
                 ("running", Type::Integer),
@@ -287,6 +367,7 @@ fn components() -> utoipa::openapi::Components {
                 ("scheduler", Type::String),
                 ("version", Type::String),
                 ("uptime", Type::Integer),
+                ("auth", Type::String),
             ],
         ),
         (
@@ -315,5 +396,5 @@ fn components() -> utoipa::openapi::Components {
             .fold(ObjectBuilder::new(), |o, (field, kind)| o.property(*field, simple(kind.clone())));
         components = components.schema(*name, object.build());
     }
-    components.build()
+    v1::schemas(components).build()
 }

@@ -1,16 +1,22 @@
 //! Reads a request: query string and body (JSON or form; the body wins) become one map, each known
 //! parameter is typed, and every bad one is named in one answer.
 
-use super::answer::{Answer, refusal};
+use super::answer::Answer;
+use super::auth::Identity;
+use super::body::{read_body, too_large_or_broken};
+use super::{Route, v1};
 use crate::domain::{FieldError, Text};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, header};
+use chrono::DateTime;
 use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The largest body that is read.
 const BODY_MAX: usize = 1 << 20;
+/// The largest file that is taken.
+const FILE_MAX: usize = 64 << 20;
 
 /// The language of an answer: Chinese unless the client prefers English.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +67,16 @@ pub(super) enum Kind {
     Bool,
     /// `YYYY-MM-DD`.
     Date,
+    /// An instant, RFC 3339.
+    Instant,
+    /// Several of these words, with commas between them.
+    Words(&'static [&'static str]),
+    /// Numbers of jobs: a list, or a text with commas between them.
+    Ids,
+    /// Checked by its handler; the schema's name.
+    Json(&'static str),
+    /// The body as it is, in one of these media types, instead of fields.
+    Body(&'static [&'static str]),
 }
 
 /// A parameter that a route takes.
@@ -87,57 +103,76 @@ pub(super) struct Call {
     pub lang: Lang,
     /// Who asks, behind trusted proxies.
     pub client: IpAddr,
+    /// Who they are.
+    pub identity: Identity,
+    /// The version that the client means to change.
+    pub if_match: Option<String>,
+    /// Media type and content, for a route that takes the body as it is.
+    pub body: (String, Bytes),
+    pub fields: Fields,
+}
+
+/// Values by name, each in its parameter's type.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
     values: Map<String, Value>,
+    /// What is wrong with the others.
+    pub errors: Vec<FieldError>,
     /// Fields of a job that have the wrong type; `JobDraft::check` names them with the rest.
     pub unread: Vec<FieldError>,
 }
 
 impl Call {
-    pub async fn read(params: &[Param], request: Request<Body>, port: u16) -> Result<Self, Answer> {
+    pub async fn read(
+        route: &Route,
+        request: Request<Body>,
+        port: u16,
+        identity: Identity,
+    ) -> Result<Self, Answer> {
         let (mut parts, body) = request.into_parts();
         let mut given = Map::new();
         for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
             given.insert(name.into_owned(), Value::String(value.into_owned()));
         }
-        let body = axum::body::to_bytes(body, BODY_MAX).await.map_err(|e| too_large_or_broken(&e))?;
-        read_body(&parts.headers, body, &mut given).await?;
+        let is_file = route.params.iter().any(|param| matches!(param.kind, Kind::Body(_)));
+        let most = if is_file { FILE_MAX } else { BODY_MAX };
+        let content = axum::body::to_bytes(body, most).await.map_err(|e| too_large_or_broken(&e, most))?;
+        let mut body = (String::new(), Bytes::new());
+        if is_file {
+            body = (header_text(&parts.headers, header::CONTENT_TYPE).unwrap_or_default(), content);
+        } else {
+            read_body(&parts.headers, content, &mut given).await?;
+        }
         // The path has the last word. One that is no text names nothing that we have.
         if let Ok(in_path) = RawPathParams::from_request_parts(&mut parts, &()).await {
             given.extend(in_path.iter().map(|(name, value)| (name.to_owned(), value.into())));
         }
-        let (mut errors, mut unread) = (Vec::new(), Vec::new());
-        let mut values = Map::new();
-        for param in params {
-            match typed(param, given.remove(param.name).unwrap_or(Value::Null)) {
-                Ok(Value::Null) if param.required && !param.of_job => {
-                    errors.push(bad(param, "必填", "is required", Value::Null));
-                }
-                Ok(Value::Null) => {}
-                Ok(value) => drop(values.insert(param.name.into(), value)),
-                Err(error) if param.of_job => unread.push(error),
-                Err(error) => errors.push(error),
-            }
+        let mut fields = Fields::read(route.params, &mut given);
+        if route.is_modern() {
+            let of_job = route.params.iter().any(|param| param.of_job);
+            let shown = |name: &str| of_job && v1::SHOWN_ONLY.contains(&name);
+            fields.errors.extend(given.keys().filter(|name| !shown(name)).map(|name| unknown(name)));
         }
-        let lang = lang(&parts.headers);
         let client =
             parts.extensions.get::<Client>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
-        if errors.is_empty() {
-            return Ok(Self { port, lang, client, values, unread });
+        let (lang, if_match) = (lang(&parts.headers), header_text(&parts.headers, header::IF_MATCH));
+        if fields.errors.is_empty() {
+            return Ok(Self { port, lang, client, identity, if_match, body, fields });
         }
-        errors.append(&mut unread);
-        Err(Answer::Invalid(errors))
+        fields.errors.append(&mut fields.unread);
+        Err(Answer::Invalid(fields.errors))
     }
 
     pub fn text(&self, name: &str) -> Option<String> {
-        self.values.get(name).and_then(Value::as_str).map(str::to_owned)
+        self.fields.text(name)
     }
 
     pub fn int(&self, name: &str) -> Option<i64> {
-        self.values.get(name).and_then(Value::as_i64)
+        self.fields.int(name)
     }
 
     pub fn flag(&self, name: &str) -> bool {
-        self.values.get(name).and_then(Value::as_bool).unwrap_or(false)
+        self.fields.flag(name).unwrap_or(false)
     }
 
     /// Parameters that routes name as required are there.
@@ -150,89 +185,54 @@ impl Call {
     }
 }
 
-fn too_large_or_broken(e: &axum::Error) -> Answer {
-    let too_large = std::error::Error::source(e).is_some_and(|s| s.to_string().contains("length limit"));
-    if too_large {
-        let text = Text::new("请求体超过 1 MiB 上限", "the body is larger than the limit of 1 MiB");
-        return refusal(StatusCode::PAYLOAD_TOO_LARGE, text);
-    }
-    refusal(StatusCode::BAD_REQUEST, Text::new("请求体未完整到达", "the body did not arrive whole"))
-}
-
-/// JSON by its header or its first character (curl sends JSON as a form unless told otherwise),
-/// else a form.
-async fn read_body(headers: &HeaderMap, whole: Bytes, given: &mut Map<String, Value>) -> Result<(), Answer> {
-    let body = whole.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&whole);
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let kind = kind.to_ascii_lowercase();
-    let first = body.iter().find(|b| !b.is_ascii_whitespace());
-    let refuse = |zh: String, en: String| {
-        Answer::Invalid(vec![FieldError::new("body", Text::new(zh, en), Value::Null)])
-    };
-    match first {
-        None => Ok(()),
-        Some(b'{') => merge_json(body, given, refuse),
-        Some(_) if kind.contains("json") => merge_json(body, given, refuse),
-        Some(_) if kind.is_empty() || kind.starts_with("application/x-www-form-urlencoded") => {
-            for (name, value) in url::form_urlencoded::parse(body) {
-                given.insert(name.into_owned(), Value::String(value.into_owned()));
+impl Fields {
+    /// Takes the parameters out of what was given.
+    pub fn read(params: &[Param], given: &mut Map<String, Value>) -> Self {
+        let mut fields = Self::default();
+        for param in params.iter().filter(|param| !matches!(param.kind, Kind::Body(_))) {
+            match typed(param, given.remove(param.name).unwrap_or(Value::Null)) {
+                Ok(Value::Null) if param.required && !param.of_job => {
+                    fields.errors.push(bad(param, "必填", "is required", Value::Null));
+                }
+                Ok(Value::Null) => {}
+                Ok(value) => drop(fields.values.insert(param.name.into(), value)),
+                Err(error) if param.of_job => fields.unread.push(error),
+                Err(error) => fields.errors.push(error),
             }
-            Ok(())
         }
-        Some(_) if kind.starts_with("multipart/form-data") => {
-            // The header as it is: the boundary's case counts.
-            let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-            let read = read_multipart(kind, whole.clone(), given).await;
-            read.map_err(|e| {
-                refuse(
-                    format!("multipart 表单无法解析：{e}"),
-                    format!("the multipart form cannot be read: {e}"),
-                )
-            })
-        }
-        Some(_) => Err(refuse(
-            format!(
-                "不支持的 Content-Type：{kind}；请使用 application/json 或 application/x-www-form-urlencoded"
-            ),
-            format!(
-                "Content-Type {kind} is not read; send application/json or application/x-www-form-urlencoded"
-            ),
-        )),
+        fields
+    }
+
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.value(name).and_then(Value::as_str).map(str::to_owned)
+    }
+
+    pub fn int(&self, name: &str) -> Option<i64> {
+        self.value(name).and_then(Value::as_i64)
+    }
+
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.value(name).and_then(Value::as_bool)
+    }
+
+    /// The entries of a list.
+    pub fn list(&self, name: &str) -> impl Iterator<Item = &Value> {
+        self.value(name).and_then(Value::as_array).into_iter().flatten()
     }
 }
 
-/// What `curl -F` sends.
-async fn read_multipart(
-    kind: &str,
-    body: Bytes,
-    given: &mut Map<String, Value>,
-) -> Result<(), multer::Error> {
-    let boundary = multer::parse_boundary(kind)?;
-    let body = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(body)]);
-    let mut form = multer::Multipart::new(body, boundary);
-    while let Some(field) = form.next_field().await? {
-        if let Some(name) = field.name().map(str::to_owned) {
-            given.insert(name, field.text().await?.into());
-        }
-    }
-    Ok(())
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
 }
 
-fn merge_json(
-    body: &[u8],
-    given: &mut Map<String, Value>,
-    refuse: impl Fn(String, String) -> Answer,
-) -> Result<(), Answer> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => {
-            given.extend(fields);
-            Ok(())
-        }
-        Ok(_) => Err(refuse("请求体须为 JSON 对象".into(), "the body must be a JSON object".into())),
-        Err(e) => {
-            Err(refuse(format!("请求体不是有效的 JSON：{e}"), format!("the body is not valid JSON: {e}")))
-        }
-    }
+/// A mistyped name would else change nothing and say nothing.
+pub(super) fn unknown(name: &str) -> FieldError {
+    let text = Text::new("没有这个字段，请检查拼写；字段见 /docs", "no such field; /docs lists them");
+    FieldError::new(name.chars().take(100).collect::<String>(), text, Value::Null)
 }
 
 /// The value in its parameter's type; null for what counts as absent.
@@ -275,6 +275,19 @@ fn typed(param: &Param, value: Value) -> Result<Value, FieldError> {
             },
             _ => Err(bad(param, "须为 true 或 false", "must be true or false", value)),
         },
+        (Kind::Json(_) | Kind::Body(_), value) => Ok(value),
+        (Kind::Words(words), value) => several(param, words, value),
+        (Kind::Ids, value) => ids(param, value),
+        (Kind::Instant, Value::String(s)) if s.trim().is_empty() => Ok(Value::Null),
+        (Kind::Instant, value) => match value.as_str().map(|s| DateTime::parse_from_rfc3339(s.trim())) {
+            Some(Ok(at)) => Ok(at.timestamp_millis().into()),
+            _ => Err(bad(
+                param,
+                "须为 RFC 3339 时间，例如 2026-01-31T08:00:00Z",
+                "must be an RFC 3339 instant such as 2026-01-31T08:00:00Z",
+                value,
+            )),
+        },
         (Kind::Date, Value::String(s)) if s.trim().is_empty() => Ok(Value::Null),
         (Kind::Date, Value::String(s)) if is_date(s.trim()) => Ok(Value::String(s.trim().to_owned())),
         (Kind::Date, other) => Err(bad(
@@ -282,6 +295,47 @@ fn typed(param: &Param, value: Value) -> Result<Value, FieldError> {
             "须为日期 YYYY-MM-DD，例如 2026-01-31",
             "must be a date YYYY-MM-DD such as 2026-01-31",
             other,
+        )),
+    }
+}
+
+/// Words with commas between them, as a list without an entry twice.
+fn several(param: &Param, words: &[&'static str], value: Value) -> Result<Value, FieldError> {
+    let mut found: Vec<&str> = Vec::new();
+    for given in value.as_str().unwrap_or("?").split(',').map(str::trim).filter(|s| !s.is_empty()) {
+        match words.iter().find(|word| word.eq_ignore_ascii_case(given)) {
+            Some(word) if found.contains(word) => {}
+            Some(word) => found.push(word),
+            None => {
+                let (zh, en) = (words.join("、"), words.join(", "));
+                return Err(bad(param, &format!("只能是 {zh}"), &format!("must be some of {en}"), value));
+            }
+        }
+    }
+    Ok(if found.is_empty() { Value::Null } else { found.into() })
+}
+
+/// The most jobs that one request names.
+const IDS_MAX: usize = 1_000;
+
+fn ids(param: &Param, value: Value) -> Result<Value, FieldError> {
+    let numbers: Option<Vec<i64>> = match &value {
+        Value::Array(list) => list.iter().map(Value::as_i64).collect(),
+        Value::String(text) => {
+            let entries = text.split(',').map(str::trim).filter(|s| !s.is_empty());
+            entries.map(|s| s.parse().ok()).collect()
+        }
+        _ => None,
+    };
+    match numbers {
+        Some(numbers) if numbers.is_empty() => Ok(Value::Null),
+        Some(numbers) if numbers.len() <= IDS_MAX => Ok(numbers.into()),
+        Some(_) => Err(bad(param, "一次最多 1000 个任务", "at most 1000 jobs in one request", Value::Null)),
+        None => Err(bad(
+            param,
+            "须为任务编号的列表，例如 [1, 2]",
+            "must be a list of numbers of jobs such as [1, 2]",
+            value,
         )),
     }
 }

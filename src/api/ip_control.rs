@@ -40,7 +40,8 @@ pub(super) async fn stored_changes(engine: &Engine) -> Result<IpChanges, Error> 
 impl Api {
     /// Lets in by these settings from now on, and shows them; what was changed at run time stays changed.
     pub async fn configure(&self, config: &Config) {
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = config.snapshot();
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) =
+            (config.snapshot(), config.described());
         let mut lists = self.lists.lock().await;
         lists.configured = config.ip.clone();
         self.let_in(Access::of(config, lists.in_force()));
@@ -75,14 +76,52 @@ pub(super) async fn blacklist_remove(api: Arc<Api>, call: Call) -> Answer {
 }
 
 async fn change(api: &Api, call: &Call, list: List, add: bool) -> Answer {
-    let given = call.text("ip").unwrap_or_default();
-    let Some(net) = parse_net(&given) else {
+    let net = match read_net(&call.text("ip").unwrap_or_default(), "ip") {
+        Ok(net) => net,
+        Err(error) => return Answer::Invalid(vec![error]),
+    };
+    match change_list(api, call, list, add, net).await {
+        Ok(()) => {
+            let name = list.as_str();
+            let done =
+                if add { format!("{net} added to {name}") } else { format!("{net} removed from {name}") };
+            let zh = if add { "已加入" } else { "已移出" };
+            Answer::code(200, Text::new(format!("{done}（{zh}）"), done), ())
+        }
+        Err(Refused::Engine(e)) => e.into(),
+        Err(Refused::Danger(error)) => Answer::Dangerous(error),
+        Err(Refused::Same(text)) => Answer::code(400, text, ()),
+    }
+}
+
+pub(super) fn read_net(given: &str, field: &'static str) -> Result<IpNet, FieldError> {
+    parse_net(given).ok_or_else(|| {
         let text = Text::new(
             "须为 IPv4、IPv6 地址或 CIDR，例如 192.168.1.0/24",
             "an IPv4 or IPv6 address or a CIDR block is wanted, such as 192.168.1.0/24",
         );
-        return Answer::Invalid(vec![FieldError::new("ip", text, given)]);
-    };
+        FieldError::new(field, text, given)
+    })
+}
+
+/// Why a list was not changed.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It is so already.
+    Same(Text),
+    /// Nobody said that it is meant.
+    Danger(FieldError),
+    Engine(Error),
+}
+
+/// Adds an entry or takes one off; with the call's `force` also when that is dangerous.
+pub(super) async fn change_list(
+    api: &Api,
+    call: &Call,
+    list: List,
+    add: bool,
+    net: IpNet,
+) -> Result<(), Refused> {
     let name = list.as_str();
     // Held until the change is stored: two changes at once must not undo each other. Nobody who
     // comes in waits for it.
@@ -95,26 +134,22 @@ async fn change(api: &Api, call: &Call, list: List, add: bool) -> Answer {
     };
     if !done {
         let (zh, en) = if add { ("已在", "already in") } else { ("不在", "not in") };
-        return Answer::code(
-            400,
-            Text::new(format!("{net} {zh} {name}"), format!("{net} is {en} the {name}")),
-            (),
-        );
+        return Err(Refused::Same(Text::new(
+            format!("{net} {zh} {name}"),
+            format!("{net} is {en} the {name}"),
+        )));
     }
     let (before, after) = (lists.in_force(), changes.apply(&lists.configured));
     if let Some(danger) = danger(&before, &after, call.client).filter(|_| !call.flag("force")) {
-        return Answer::code(400, why_not(danger, call), ());
+        let meant = FieldError::new("force", why_not(danger, call), false);
+        return Err(Refused::Danger(meant));
     }
-    if let Err(e) = api.engine.save_setting(STORED, &changes.to_json()).await {
-        return e.into();
-    }
+    api.engine.save_setting(STORED, &changes.to_json()).await.map_err(Refused::Engine)?;
     lists.changes = changes;
     let access = api.access();
     api.let_in(Access { ip: after, ..(*access).clone() });
     tracing::warn!(client = %call.client, ip = %net, list = name, add, "the address lists were changed");
-    let done = if add { format!("{net} added to {name}") } else { format!("{net} removed from {name}") };
-    let zh = if add { "已加入" } else { "已移出" };
-    Answer::code(200, Text::new(format!("{done}（{zh}）"), done), ())
+    Ok(())
 }
 
 fn why_not(danger: Danger, call: &Call) -> Text {
@@ -134,7 +169,7 @@ fn why_not(danger: Danger, call: &Call) -> Text {
 }
 
 /// A single address is shown without its prefix.
-fn shown(nets: &[IpNet]) -> Vec<String> {
+pub(super) fn shown(nets: &[IpNet]) -> Vec<String> {
     let one = |net: &IpNet| net.prefix_len() == net.max_prefix_len();
     nets.iter().map(|net| if one(net) { net.addr().to_string() } else { net.to_string() }).collect()
 }

@@ -19,7 +19,7 @@ use std::io;
 use std::sync::Arc;
 use tokio_util::io::ReaderStream;
 
-const PLAIN: &str = "text/plain; charset=utf-8";
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON_LINES: &str = "application/x-ndjson; charset=utf-8";
 /// Records read at a time for a download; each may hold megabytes of output.
 const DOWNLOAD_STEP: i64 = 16;
@@ -27,10 +27,10 @@ const DOWNLOAD_STEP: i64 = 16;
 pub(super) async fn system_log(api: Arc<Api>, call: Call) -> Answer {
     let filter = Filter {
         day: date(&call),
-        level: call.text("level").map(|level| match level.as_str() {
+        levels: Vec::from_iter(call.text("level").map(|level| match level.as_str() {
             "warning" => "WARN".to_owned(),
             level => level.to_ascii_uppercase(),
-        }),
+        })),
         text: call.text("text").filter(|text| !text.is_empty()),
     };
     if let Some(n) = call.int("n") {
@@ -103,7 +103,7 @@ pub(super) async fn run_output(api: Arc<Api>, call: Call) -> Answer {
     Answer::file(PLAIN, &name, Body::from(output(&run, call.text("part").as_deref())))
 }
 
-fn output(run: &RunRecord, part: Option<&str>) -> String {
+pub(super) fn output(run: &RunRecord, part: Option<&str>) -> String {
     let parts = [
         ("stdout", &run.stdout),
         ("stderr", &run.stderr),
@@ -178,14 +178,14 @@ fn date(call: &Call) -> Option<NaiveDate> {
     call.text("date").and_then(|date| date.parse().ok())
 }
 
-async fn with_files<T: Send + 'static>(
+pub(super) async fn with_files<T: Send + 'static>(
     api: &Api,
     work: impl FnOnce(&Files) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     api.files.run(work).await
 }
 
-fn read<T>(result: io::Result<T>, shape: impl FnOnce(T) -> Answer) -> Answer {
+pub(super) fn read<T>(result: io::Result<T>, shape: impl FnOnce(T) -> Answer) -> Answer {
     result.map_or_else(
         |e| {
             tracing::error!(error = %e, "the log files cannot be read or changed");

@@ -2,6 +2,7 @@
 //! foreign web pages. Everything is behind it, the documentation too.
 
 use super::answer::refusal;
+use super::auth::{Identity, login};
 use super::extract::{Client, Lang, lang};
 use super::{Access, Api};
 use crate::domain::Text;
@@ -26,15 +27,35 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     match check(&api.access(), peer, &request) {
-        Ok(client) => {
-            request.extensions_mut().insert(Client(client));
-            next.run(request).await
-        }
+        Ok(client) => match api.auth.identify(request.headers()).await {
+            Ok(Identity::Owner) if !api.auth.trusts(&api.access().ip, client) => {
+                let lang = lang(request.headers());
+                tracing::warn!(%peer, path = request.uri().path(), "refused: nobody logs in, and the address is not on a whitelist");
+                refusal(StatusCode::FORBIDDEN, without_login()).respond(request.uri().path(), lang, false)
+            }
+            Ok(identity) => {
+                request.extensions_mut().insert(Client(client));
+                request.extensions_mut().insert(identity);
+                next.run(request).await
+            }
+            Err(e) => {
+                let (path, lang) = (request.uri().path().to_owned(), lang(request.headers()));
+                login::failed(e).respond(&path, lang, false)
+            }
+        },
         Err((what, msg)) => {
             tracing::warn!(%peer, method = %request.method(), path = request.uri().path(), "refused: {what}");
-            refusal(StatusCode::FORBIDDEN, msg).localised(lang(request.headers()), false)
+            let path = request.uri().path();
+            refusal(StatusCode::FORBIDDEN, msg).respond(path, lang(request.headers()), false)
         }
     }
+}
+
+fn without_login() -> Text {
+    Text::new(
+        "尚未创建账户，只接受本机和 IP_WHITELIST 中明确列出的地址；请先在本机控制台创建账户，或设置 IP_WHITELIST",
+        "there is no account yet, so only this machine and addresses named in IP_WHITELIST are let in; make an account in the console on this machine first, or set IP_WHITELIST",
+    )
 }
 
 fn check(access: &Access, peer: SocketAddr, request: &Request<Body>) -> Result<IpAddr, (&'static str, Text)> {
@@ -106,5 +127,5 @@ pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let what =
         panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!("a handler panicked: {}", what.unwrap_or("no message"));
-    super::answer::plain(StatusCode::INTERNAL_SERVER_ERROR, Lang::Zh)
+    super::answer::plain(StatusCode::INTERNAL_SERVER_ERROR, "", Lang::Zh)
 }

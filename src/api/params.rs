@@ -5,15 +5,15 @@ use super::extract::{Kind, Param};
 
 const ANY: Kind = Kind::Int { min: i64::MIN, max: i64::MAX };
 
-const fn opt(name: &'static str, kind: Kind, doc: &'static str) -> Param {
+pub(super) const fn opt(name: &'static str, kind: Kind, doc: &'static str) -> Param {
     Param { name, kind, required: false, doc, of_job: false }
 }
 
-const fn job(name: &'static str, kind: Kind, doc: &'static str) -> Param {
+pub(super) const fn job(name: &'static str, kind: Kind, doc: &'static str) -> Param {
     Param { name, kind, required: false, doc, of_job: true }
 }
 
-const fn req(name: &'static str, kind: Kind, doc: &'static str) -> Param {
+pub(super) const fn req(name: &'static str, kind: Kind, doc: &'static str) -> Param {
     Param { name, kind, required: true, doc, of_job: false }
 }
 
@@ -21,30 +21,28 @@ const ID_PARAM: Param = req("id", Kind::Int { min: 1, max: i64::MAX }, "The job'
 const PAGE_PARAM: Param = opt("page", Kind::Int { min: 1, max: 1_000_000_000 }, "Page, from 1. Default 1.");
 const SIZE_PARAM: Param = opt("size", Kind::Int { min: 1, max: 1_000 }, "Entries on a page. Default 10.");
 
-const OUTCOME_PARAM: Param = opt(
-    "outcome",
-    Kind::OneOf(&[
-        "waiting",
-        "running",
-        "success",
-        "failed",
-        "timeout",
-        "cancelled",
-        "skipped",
-        "missed",
-        "lost",
-    ]),
-    "Only runs with this outcome.",
-);
+pub(super) const OUTCOMES: &[&str] =
+    &["waiting", "running", "success", "failed", "timeout", "cancelled", "skipped", "missed", "lost"];
+const OUTCOME_PARAM: Param = opt("outcome", Kind::OneOf(OUTCOMES), "Only runs with this outcome.");
 
-pub(super) const RUN: &[Param] = &[req("id", Kind::Text, "The run's exec_id.")];
-pub(super) const DRAFT_RUN: &[Param] = &[
-    job("mode", Kind::Text, "http, command or func."),
-    job("command", Kind::Text, "What to do, as in a job."),
-    job("name", Kind::Text, "What the record calls it. Default: a name of its own."),
-    job("timezone", Kind::Text, "IANA zone. Default: the server's."),
-];
 pub(super) const ID: &[Param] = &[ID_PARAM];
+pub(super) const LOGIN: &[Param] =
+    &[req("username", Kind::Text, "The user name."), req("password", Kind::Text, "The password.")];
+pub(super) const REGISTER: &[Param] = &[
+    req("username", Kind::Text, "1 to 100 characters."),
+    req("password", Kind::Text, "8 to 200 characters."),
+    opt("email", Kind::Text, "For people."),
+    opt("role", Kind::OneOf(&["viewer", "operator", "admin"]), "Default admin."),
+];
+pub(super) const PROFILE: &[Param] = &[
+    opt("email", Kind::Text, "For people."),
+    opt("password", Kind::Text, "The password as it is, to change it."),
+    opt("new_password", Kind::Text, "8 to 200 characters."),
+];
+pub(super) const ADMIN_STATUS: &[Param] = &[
+    req("id", Kind::Int { min: 1, max: i64::MAX }, "The account's number."),
+    req("status", Kind::Bool, "1: it may log in; 0: it may not."),
+];
 pub(super) const PAGE: &[Param] = &[PAGE_PARAM, SIZE_PARAM];
 pub(super) const RESTART: &[Param] =
     &[ID_PARAM, opt("reset_run_count", Kind::Bool, "Whether run_count starts at 0 again. Default false.")];
@@ -85,13 +83,10 @@ const DATE_PARAM: Param =
 pub(super) const DAY: &[Param] = &[DATE_PARAM];
 pub(super) const LOGS_DOWNLOAD: &[Param] =
     &[opt("id", Kind::Int { min: 1, max: i64::MAX }, "The job's number. Default: all jobs."), DATE_PARAM];
+pub(super) const OUTPUT_PARTS: &[&str] = &["stdout", "stderr", "http_resp", "func_result"];
 pub(super) const EXEC_DOWNLOAD: &[Param] = &[
     req("exec_id", Kind::Text, "The run."),
-    opt(
-        "part",
-        Kind::OneOf(&["stdout", "stderr", "http_resp", "func_result"]),
-        "Only this, as it is. Default: all there is.",
-    ),
+    opt("part", Kind::OneOf(OUTPUT_PARTS), "Only this, as it is. Default: all there is."),
 ];
 pub(super) const LOGS_CLEAR: &[Param] = &[
     req("type", Kind::OneOf(&["job", "zap"]), "job: run records; zap: the system log."),
@@ -148,7 +143,7 @@ pub(super) const ADD_AND_RUN: &[Param] = &with_first::<15, 16>(
 );
 
 /// Required is for the page only: that they are missing is said by the domain, with the rest.
-const fn required_job() -> [Param; 14] {
+pub(super) const fn required_job() -> [Param; 14] {
     let mut fields = JOB_FIELDS;
     fields[0].required = true;
     fields[3].required = true;
@@ -156,7 +151,7 @@ const fn required_job() -> [Param; 14] {
     fields
 }
 
-const fn with_first<const N: usize, const M: usize>(first: Param, rest: [Param; N]) -> [Param; M] {
+pub(super) const fn with_first<const N: usize, const M: usize>(first: Param, rest: [Param; N]) -> [Param; M] {
     let mut all = [first; M];
     let mut i = 0;
     while i < N {

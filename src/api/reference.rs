@@ -3,7 +3,7 @@
 
 use super::docs::Shape;
 use super::extract::{Kind, Param};
-use super::{ROUTES, Route, Verb, docs};
+use super::{Route, docs, routes};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -15,25 +15,26 @@ nav a{display:block;color:inherit;text-decoration:none;padding:2px 0;font-size:1
 main{margin-left:290px;max-width:860px;padding:16px 32px}\
 section{border-top:1px solid #dde2e8;padding:8px 0 16px}code,pre{font:13px ui-monospace,monospace}\
 pre{background:#1d2530;color:#e8edf2;padding:10px;overflow:auto;border-radius:4px}\
-h2{font-size:17px}b.get{color:#0a7d33}b.post{color:#a15c00}\
+h2{font-size:17px}b.get{color:#0a7d33}b.post,b.patch{color:#a15c00}b.delete{color:#b3261e}\
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:4px 12px 4px 0;border-bottom:1px solid #eef1f4;\
 vertical-align:top}i{color:#a00;font-style:normal}\
 @media(max-width:760px){nav{position:static;width:auto}main{margin:0}}</style></head><body>";
 
-const ABOUT: &str = "<p>Business answers are HTTP 200 with <code>{\"code\", \"msg\", \"data\"}</code>; \
+const ABOUT: &str = "<p><code>/jobs/*</code>: business answers are HTTP 200 with <code>{\"code\", \"msg\", \"data\"}</code>; \
 <code>code</code> is 200, 400, 404, 409, 422 or 500. Parameters come from the query string, a JSON body or a form \
-body; the body wins. Messages are Chinese unless <code>Accept-Language</code> prefers English. \
+body; the body wins. <code>/api/v1/*</code>: true statuses, \
+and a <a href=\"#Problem\">Problem</a> when something is wrong. Messages are Chinese unless <code>Accept-Language</code> prefers English. \
 <a href=\"/docs/\">Try the calls</a> · <a href=\"/openapi.json\">OpenAPI document</a></p>";
 
 pub(super) fn page() -> String {
     let mut out = String::from(HEAD);
     out += "<nav><strong>TimerJobs API</strong>";
-    for route in ROUTES {
-        let (id, verb, path) = (id(route), verb(route), route.path);
+    for route in routes() {
+        let (id, verb, path) = (id(route), route.method.word(), route.path);
         push(&mut out, format_args!("<a href=\"#{id}\"><b class=\"{verb}\">{verb}</b> {path}</a>"));
     }
     push(&mut out, format_args!("</nav><main><h1>TimerJobs {}</h1>{ABOUT}", env!("CARGO_PKG_VERSION")));
-    for route in ROUTES {
+    for route in routes() {
         section(&mut out, route);
     }
     schemas(&mut out);
@@ -62,7 +63,7 @@ fn schemas(out: &mut String) {
 }
 
 fn section(out: &mut String, route: &Route) {
-    let (id, verb, path, summary) = (id(route), verb(route), route.path, escaped(route.summary));
+    let (id, verb, path, summary) = (id(route), route.method.word(), route.path, escaped(route.summary));
     push(
         out,
         format_args!(
@@ -87,7 +88,7 @@ fn section(out: &mut String, route: &Route) {
         Shape::Nothing => "{\"code\", \"msg\", \"data\": null}".to_owned(),
         Shape::Data(name) => format!("{{\"code\", \"msg\", \"data\": {}}}", link(name)),
         Shape::Functions => {
-            format!("{{\"code\", \"msg\", \"data\": [{}], \"python\", \"failed\"}}", link("Function"))
+            format!("{{\"code\", \"msg\", \"data\": [{}], \"python\", \"failed\"}}", link("CompatFunction"))
         }
         Shape::Page(name) => {
             format!(
@@ -95,7 +96,9 @@ fn section(out: &mut String, route: &Route) {
                 link(name)
             )
         }
-        Shape::Bare(name) | Shape::Accepted(name) => link(name),
+        Shape::Bare(name) | Shape::Accepted(name) | Shape::Created(name) => link(name),
+        Shape::List(name) => format!("{{\"items\": [{}], \"next\", \"total\"}}", link(name)),
+        Shape::Empty => "204".to_owned(),
         Shape::Events => "text/event-stream".to_owned(),
         Shape::File(media) => media.to_owned(),
     };
@@ -111,18 +114,16 @@ fn kind(param: &Param) -> String {
         Kind::Int { min, max } => format!("integer, {min} to {max}"),
         Kind::Bool => "true | false".into(),
         Kind::Date => "date".into(),
-    }
-}
-
-fn verb(route: &Route) -> &'static str {
-    match route.method {
-        Verb::Get => "get",
-        Verb::Post => "post",
+        Kind::Instant => "instant".into(),
+        Kind::Words(words) => format!("some of {}", words.join(", ")),
+        Kind::Ids => "numbers of jobs".into(),
+        Kind::Json(name) => format!("<a href=\"#{name}\">{name}</a>"),
+        Kind::Body(media) => media.join(" | "),
     }
 }
 
 fn id(route: &Route) -> String {
-    format!("{}{}", verb(route), route.path.replace(['/', '{', '}'], "-"))
+    format!("{}{}", route.method.word(), route.path.replace(['/', '{', '}'], "-"))
 }
 
 fn escaped(text: &str) -> String {

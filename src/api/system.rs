@@ -15,12 +15,12 @@ pub(super) async fn health(api: Arc<Api>, _call: Call) -> Answer {
     match api.engine.problem().await {
         None => {
             let body = json!({"status": "ok", "database": "ok", "scheduler": "ok",
-                "version": env!("CARGO_PKG_VERSION"), "uptime": uptime});
+                "version": env!("CARGO_PKG_VERSION"), "uptime": uptime, "auth": api.auth.mode().as_str()});
             Answer::bare(StatusCode::OK, body)
         }
         Some(problem) => {
             let body = json!({"status": "error", "database": problem, "scheduler": "waiting for the database",
-                "version": env!("CARGO_PKG_VERSION"), "uptime": uptime});
+                "version": env!("CARGO_PKG_VERSION"), "uptime": uptime, "auth": api.auth.mode().as_str()});
             Answer::bare(StatusCode::SERVICE_UNAVAILABLE, body)
         }
     }
@@ -53,7 +53,7 @@ pub(super) async fn process(api: Arc<Api>, call: Call) -> Answer {
 
 /// The settings in force.
 pub(super) async fn settings(api: Arc<Api>, _call: Call) -> Answer {
-    let settings = api.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let settings = api.settings.read().unwrap_or_else(PoisonError::into_inner).0.clone();
     Answer::ok("成功", "ok", settings)
 }
 
@@ -92,12 +92,12 @@ pub(super) async fn reference(_api: Arc<Api>, _call: Call) -> Answer {
 }
 
 /// Elapsed by the wall clock; a clock that was set back counts as none.
-fn uptime_seconds(api: &Api) -> i64 {
+pub(super) fn uptime_seconds(api: &Api) -> i64 {
     (api.engine.now().since(api.started) / 1_000).max(0)
 }
 
 /// Bytes of this process: resident and virtual.
-fn memory() -> (u64, u64) {
+pub(super) fn memory() -> (u64, u64) {
     use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
     let Ok(pid) = sysinfo::get_current_pid() else { return (0, 0) };
     let Ok(mut system) = System::new() else { return (0, 0) };

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Job)]
+#[schema(as = CompatJob)]
 pub(super) struct JobView {
     id: i64,
     name: String,
@@ -75,7 +75,7 @@ pub(super) struct ScheduledView {
 
 /// A run record.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Run)]
+#[schema(as = CompatRun)]
 pub(super) struct RunView {
     exec_id: String,
     job_id: i64,
@@ -125,7 +125,7 @@ pub(super) struct RunView {
 
 /// A function that a func job can name.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Function)]
+#[schema(as = CompatFunction)]
 pub(super) struct FunctionView {
     name: String,
     description: String,
@@ -146,7 +146,7 @@ pub(super) struct FunctionView {
 
 /// An argument of a function.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = FunctionParameter)]
+#[schema(as = CompatFunctionParameter)]
 pub(super) struct ParameterView {
     name: String,
     description: String,
@@ -157,7 +157,7 @@ pub(super) struct ParameterView {
 
 /// A file that could not be loaded, or a function in it that was not taken.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = FunctionFailure)]
+#[schema(as = CompatFunctionFailure)]
 pub(super) struct FailureView {
     file: String,
     line: Option<u32>,
@@ -199,9 +199,6 @@ impl FunctionView {
     }
 
     pub fn user(function: Function) -> Self {
-        let required: Vec<_> =
-            function.params.iter().filter(|p| p.required).map(|p| p.name.as_str()).collect();
-        let example = format!("{} {}", function.name, required.join(",")).trim_end().to_owned();
         let parameter = |p: Parameter| ParameterView {
             name: p.name,
             description: String::new(),
@@ -209,7 +206,7 @@ impl FunctionView {
             default: p.default,
         };
         Self {
-            example,
+            example: function.example(),
             name: function.name,
             description: function.doc.clone(),
             desc: function.doc,
@@ -328,7 +325,7 @@ fn error_msg(run: &RunRecord, lang: Lang) -> String {
 }
 
 /// Errors are stored in both languages.
-fn in_language(stored: &str, lang: Lang) -> String {
+pub(super) fn in_language(stored: &str, lang: Lang) -> String {
     let key = match lang {
         Lang::Zh => "zh",
         Lang::En => "en",

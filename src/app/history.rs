@@ -2,7 +2,7 @@
 //! here their rows become the plain numbers of `exec::func::History`.
 
 use crate::domain::run::{Outcome, Reason, RunId};
-use crate::domain::schedule::{IntervalSchedule, Schedule};
+use crate::domain::schedule::Schedule;
 use crate::domain::{Text, UtcMs};
 use crate::exec::func::{FailedRun, Group, History, Never, Summary};
 use crate::store::{JobTimes, Store, chain};
@@ -92,13 +92,13 @@ impl StoreHistory {
 
     /// How often a job was due in `[from, to)` since it was made; `None` when it was not.
     fn due(&self, job: &JobTimes, from: UtcMs, to: UtcMs) -> Option<u64> {
-        let zone: Tz = job.timezone.parse().unwrap_or(self.zone);
-        let schedule = match job.trigger_type.as_str() {
-            "interval" => {
-                Schedule::Interval(IntervalSchedule::every(job.interval_seconds.unsigned_abs()).ok()?)
-            }
-            _ => Schedule::parse(&job.cron_expr, zone).ok()?,
-        };
+        let schedule = Schedule::stored(
+            &job.trigger_type,
+            &job.cron_expr,
+            job.interval_seconds,
+            &job.timezone,
+            self.zone,
+        )?;
         let made = UtcMs(job.created_ms);
         // Both ends are one before: the period begins with `from` and ends before `to`.
         let after = UtcMs(from.0 - 1).max(made);

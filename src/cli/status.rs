@@ -157,7 +157,7 @@ fn jobs(file: &ServerFile) -> Option<[u64; 4]> {
 /// The newest error of today.
 fn last_error(config: &Config, now: UtcMs) -> Option<LastError> {
     let files = Files::new(config, Clock::System);
-    let filter = Filter { day: Some(files.today()), level: Some("ERROR".into()), text: None };
+    let filter = Filter { day: Some(files.today()), levels: vec!["ERROR".into()], text: None };
     let line = files.newest(&filter, 1).ok()?.pop()?;
     let line: Value = serde_json::from_str(&line).ok()?;
     let at = chrono::DateTime::parse_from_rfc3339(line["timestamp"].as_str()?).ok()?;

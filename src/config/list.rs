@@ -118,6 +118,12 @@ pub const SETTINGS: &[Setting] = &[
         "JSON log of today; earlier days lie beside it, the date in their names. Empty: log/timerjobs.log in the runtime folder.",
     ),
     setting("log.days", &["LOG_DAYS"], "30", "Days of which the log is kept."),
+    setting(
+        "auth.mode",
+        &["AUTH"],
+        "auto",
+        "Who must log in: auto (nobody as long as there is no account, then everybody), required, or off.",
+    ),
     setting("ip_control.enabled", &["IP_CONTROL_ENABLED"], "true", "Whether the address lists are applied.")
         .live(),
     setting(
@@ -132,6 +138,20 @@ pub const SETTINGS: &[Setting] = &[
         &["IP_BLACKLIST"],
         "",
         "Addresses and CIDR blocks that are always refused.",
+    )
+    .live(),
+    setting(
+        "egress.mode",
+        &["EGRESS_MODE"],
+        "standard",
+        "Where http jobs, Webhook and Monitor may go: standard (not to metadata services, link-local addresses or this server), public-only, allow-list or off.",
+    )
+    .live(),
+    setting(
+        "egress.allow",
+        &["EGRESS_ALLOW"],
+        "",
+        "Hosts (example.com, *.example.com), addresses and CIDR blocks that they may reach all the same; with allow-list, nothing else.",
     )
     .live(),
     setting("jobs.timezone", &["TZ"], "", "The server's IANA zone; empty: the machine's."),

@@ -10,6 +10,7 @@ mod settings;
 mod suggest;
 
 use crate::domain::access::IpRules;
+use crate::domain::egress;
 use crate::domain::service::{Database, Sms, Smtp};
 use chrono_tz::Tz;
 use ipnet::IpNet;
@@ -48,12 +49,47 @@ pub struct Config {
     /// The server's zone: jobs without one of their own, and local times in answers.
     pub zone: Tz,
     pub ip: IpRules,
+    pub auth: AuthMode,
+    pub egress: EgressConfig,
     pub jobs: JobsConfig,
     pub functions: FunctionsConfig,
     pub daemon: DaemonConfig,
     /// The texts all this was read from, to tell later what has changed. Not for showing: there may
     /// be a password among them.
     texts: Texts,
+    /// Where each was read, in the order of the list.
+    origins: Vec<String>,
+}
+
+/// A setting as it is, for people.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub setting: &'static Setting,
+    /// What may hold a password is not shown.
+    pub value: String,
+    /// `default`, a file with its line, a variable of the environment, or a flag.
+    pub origin: String,
+}
+
+/// Who must log in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    #[default]
+    /// Nobody as long as there is no account, then everybody.
+    Auto,
+    Required,
+    /// Nobody ever.
+    Off,
+}
+
+impl AuthMode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Required => "required",
+            Self::Off => "off",
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -80,6 +116,13 @@ pub struct LogConfig {
 pub struct DaemonConfig {
     pub max_restarts: usize,
     pub restart_delay: Duration,
+}
+
+/// Where requests of jobs may go.
+#[derive(Clone, Debug)]
+pub struct EgressConfig {
+    pub mode: egress::Mode,
+    pub allow: egress::Allow,
 }
 
 #[derive(Clone, Debug)]
@@ -188,10 +231,10 @@ impl Config {
 
     /// What is in force after `new` was read: its live settings, and the others as they are.
     pub fn in_force_after(&self, mut new: Self) -> Self {
-        let texts = self.texts.0.iter().zip(&mut new.texts.0);
-        for (setting, (old, new)) in SETTINGS.iter().zip(texts) {
+        for (at, setting) in SETTINGS.iter().enumerate() {
             if !setting.live {
-                new.clone_from(old);
+                new.texts.0[at].clone_from(&self.texts.0[at]);
+                new.origins[at].clone_from(&self.origins[at]);
             }
         }
         new
@@ -215,6 +258,17 @@ impl Config {
             }
         }
         sections.into()
+    }
+
+    /// Every setting in the order of the list; what may hold a password is not shown.
+    pub fn described(&self) -> Vec<Described> {
+        let given = SETTINGS.iter().zip(&self.texts.0).zip(&self.origins);
+        let described = given.map(|((setting, text), origin)| Described {
+            setting,
+            value: if setting.secret && !text.is_empty() { "***".to_owned() } else { text.clone() },
+            origin: origin.clone(),
+        });
+        described.collect()
     }
 
     fn from_values(values: &Values) -> Result<Self, ConfigError> {
@@ -246,10 +300,23 @@ impl Config {
                 "" => Ok(system_zone()),
                 name => name.parse().map_err(|_| "use an IANA name such as Asia/Shanghai".into()),
             }),
+            auth: read.checked("auth.mode", |text| match text {
+                "auto" => Ok(AuthMode::Auto),
+                "required" => Ok(AuthMode::Required),
+                "off" => Ok(AuthMode::Off),
+                _ => Err("use auto, required or off".into()),
+            }),
             ip: IpRules {
                 enabled: read.flag("ip_control.enabled"),
                 whitelist: read.nets("ip_control.whitelist"),
                 blacklist: read.nets("ip_control.blacklist"),
+            },
+            egress: EgressConfig {
+                mode: read.checked("egress.mode", |text| {
+                    egress::Mode::parse(text)
+                        .ok_or_else(|| "use standard, public-only, allow-list or off".into())
+                }),
+                allow: read.checked("egress.allow", egress::Allow::parse),
             },
             jobs: JobsConfig {
                 max_concurrent: read.number("jobs.max_concurrent", 1, 10_000) as usize,
@@ -289,6 +356,7 @@ impl Config {
             runtime_dir,
             backup_dir,
             texts: Texts(values.resolved()),
+            origins: values.origins(),
         };
         read.finish()?;
         Ok(config)

@@ -109,6 +109,12 @@ impl Values {
         SETTINGS.iter().map(|s| reader.text(s.key)).collect()
     }
 
+    /// Where each was read, in the order of the list.
+    pub fn origins(&self) -> Vec<String> {
+        let reader = self.reader();
+        SETTINGS.iter().map(|s| reader.raw(s.key).1).collect()
+    }
+
     pub fn reader(&self) -> Reader<'_> {
         Reader { values: self, errors: self.problems.clone() }
     }
@@ -192,7 +198,7 @@ impl Reader<'_> {
     fn raw(&self, key: &str) -> (String, String) {
         self.values.given.get(key).cloned().unwrap_or_else(|| {
             let default = SETTINGS.iter().find(|s| s.key == key).map_or("", |s| s.default);
-            (default.to_owned(), "the default".to_owned())
+            (default.to_owned(), "default".to_owned())
         })
     }
 }

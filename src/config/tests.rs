@@ -28,6 +28,7 @@ fn the_defaults_are_the_contracts() {
     assert_eq!(c.ip.whitelist, access::parse_list("127.0.0.1, ::1").unwrap());
     assert!(c.trusted_proxies.is_empty());
     assert_eq!((c.jobs.max_concurrent, c.jobs.max_waiting), (64, 10_000));
+    assert_eq!((c.egress.mode, c.egress.allow), (egress::Mode::Standard, egress::Allow::default()));
 }
 
 #[test]
@@ -94,6 +95,16 @@ fn an_error_about_the_database_url_does_not_show_its_password() {
 fn the_list_may_be_written_as_a_list() {
     let c = load_file("[ip_control]\nwhitelist = [\"10.0.0.0/8\", \"::1\"]\n").unwrap();
     assert_eq!(c.ip.whitelist.len(), 2);
+}
+
+#[test]
+fn the_way_out_is_read_at_start() {
+    let c = load(&[("EGRESS_MODE", "Allow-List"), ("EGRESS_ALLOW", "10.0.0.0/8, *.example.com")]).unwrap();
+    assert_eq!(c.egress.mode, egress::Mode::AllowList);
+    assert_eq!(c.egress.allow, egress::Allow::parse("10.0.0.0/8 *.example.com").unwrap());
+    let e = load(&[("EGRESS_MODE", "on"), ("EGRESS_ALLOW", "example.com:80")]).unwrap_err();
+    assert!(e.0[0].contains("egress.mode = `on` (from EGRESS_MODE): use standard"), "{e}");
+    assert!(e.0[1].contains("`example.com:80` is no host"), "{e}");
 }
 
 #[test]

@@ -8,7 +8,9 @@
 //! - **outcome**: how a run ended. **clock epoch**: counts the times the wall clock was set back.
 
 pub mod access;
+pub mod account;
 pub mod action;
+pub mod egress;
 pub mod event;
 pub mod ip_changes;
 pub mod job;

@@ -141,6 +141,8 @@ text_enum! {
         ClockCorrection = "clock_correction",
         /// `POST /jobs/stop` or an edit to state 2.
         Stopped = "stopped",
+        /// Somebody stopped this run alone.
+        RunStopped = "run_stopped",
         /// The job was deleted.
         Deleted = "deleted",
         /// The server was told to stop.
@@ -172,6 +174,7 @@ impl Reason {
                 ("系统时钟被大幅校正", "the wall clock was corrected by more than three hours")
             }
             Self::Stopped => ("任务被停止", "the job was stopped"),
+            Self::RunStopped => ("本次执行被手动停止", "this run was stopped by hand"),
             Self::Deleted => ("任务被删除", "the job was deleted"),
             Self::Shutdown => ("服务关闭", "the server was shutting down"),
             Self::Crash => ("执行过程中服务异常退出", "the server died while the run was in flight"),

@@ -2,6 +2,7 @@
 //! language: the API does, from the request.
 
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 
 /// One message for a person, in Chinese and in English.
@@ -27,15 +28,19 @@ impl fmt::Display for Text {
 /// A bad input: which field, what is wrong with it and how to mend it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     pub message: Text,
     /// The value as it was given, for the client to show beside the message.
     pub value: serde_json::Value,
 }
 
 impl FieldError {
-    pub fn new(field: &'static str, message: Text, value: impl Into<serde_json::Value>) -> Self {
-        Self { field, message, value: value.into() }
+    pub fn new(
+        field: impl Into<Cow<'static, str>>,
+        message: Text,
+        value: impl Into<serde_json::Value>,
+    ) -> Self {
+        Self { field: field.into(), message, value: value.into() }
     }
 }
 

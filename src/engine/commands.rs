@@ -1,6 +1,7 @@
 //! What can be asked of the engine's task, and what each request does to the turn it falls into.
 
 use super::core::{Core, Effect, Entry, Turn};
+use super::forecast::Ahead;
 use super::{Added, Error, Reconciled, Triggered};
 use crate::config::JobsConfig;
 use crate::domain::job::{Job, JobDraft, JobId, JobSpec, Overlap, Removal};
@@ -22,13 +23,16 @@ pub(super) enum Command {
         run: bool,
         reply: Reply<Added>,
     },
+    /// With `version` only that version of the job is changed, here and below.
     Edit {
         id: JobId,
         draft: Box<JobDraft>,
+        version: Option<i64>,
         reply: Reply<()>,
     },
     Delete {
         id: JobId,
+        version: Option<i64>,
         reply: Reply<()>,
     },
     Run {
@@ -42,6 +46,11 @@ pub(super) enum Command {
         id: JobId,
         reply: Reply<()>,
     },
+    /// Answers whether the run was there to be cancelled.
+    StopRun {
+        run: RunId,
+        reply: Reply<bool>,
+    },
     StopAll {
         reply: Reply<usize>,
     },
@@ -53,6 +62,12 @@ pub(super) enum Command {
     /// Answered by the ticker, which can read the database.
     Reconcile {
         reply: Reply<Reconciled>,
+    },
+    /// The jobs that are due next, for `forecast`.
+    Upcoming {
+        until: UtcMs,
+        most: usize,
+        reply: Reply<Vec<Ahead>>,
     },
     /// New settings, from now on.
     Configure(Box<JobsConfig>),
@@ -101,8 +116,10 @@ impl Command {
         match self {
             Self::Add { reply, .. } => drop(reply.send(Err(error))),
             Self::Run { reply, .. } => drop(reply.send(Err(error))),
+            Self::StopRun { reply, .. } => drop(reply.send(Err(error))),
             Self::RunAll { reply } | Self::StopAll { reply } => drop(reply.send(Err(error))),
             Self::Reconcile { reply } => drop(reply.send(Err(error))),
+            Self::Upcoming { reply, .. } => drop(reply.send(Err(error))),
             Self::Edit { reply, .. }
             | Self::Delete { reply, .. }
             | Self::Stop { reply, .. }
@@ -132,14 +149,16 @@ impl Core {
                 let write = JobWrite::Insert { spec: spec.clone(), removal, immediate };
                 turn.write(write, Effect::Add { spec, removal, immediate, run, reply });
             }
-            Command::Edit { id, draft, reply } => match self.edit(id, *draft, turn.batch.now) {
-                Ok((write, effect)) => turn.write(write, effect(reply)),
-                Err(e) => drop(reply.send(Err(e))),
-            },
-            Command::Delete { id, reply } => {
+            Command::Edit { id, draft, version, reply } => {
+                match self.edit(id, *draft, version, turn.batch.now) {
+                    Ok((write, effect)) => turn.write(write, effect(reply)),
+                    Err(e) => drop(reply.send(Err(e))),
+                }
+            }
+            Command::Delete { id, version, reply } => {
                 if self.jobs.contains_key(&id) {
                     turn.write(
-                        JobWrite::Delete { id, with_runs: false },
+                        JobWrite::Delete { id, with_runs: false, version },
                         Effect::Delete { id, reply: Some(reply) },
                     );
                 } else {
@@ -166,6 +185,10 @@ impl Core {
                     drop(reply.send(Err(Error::NoJob(id))));
                 }
             }
+            Command::StopRun { run, reply } => {
+                let found = self.cancel_run(run, Reason::RunStopped, turn);
+                turn.answer(reply, found);
+            }
             Command::StopAll { reply } => turn.write(JobWrite::StopAll, Effect::StopAll { reply }),
             Command::Restart { id, reset_run_count, reply } => {
                 match self.restart(id, reset_run_count, turn.batch.now) {
@@ -175,6 +198,7 @@ impl Core {
                     Err(e) => drop(reply.send(Err(e))),
                 }
             }
+            Command::Upcoming { until, most, reply } => drop(reply.send(Ok(self.ahead(until, most)))),
             // The ticker takes these out before it comes here.
             Command::Reconcile { reply } => drop(reply.send(Err(Error::Unavailable))),
             Command::Configure(_) => {}
@@ -193,6 +217,7 @@ impl Core {
         &self,
         id: JobId,
         draft: JobDraft,
+        version: Option<i64>,
         now: UtcMs,
     ) -> Result<(JobWrite, impl FnOnce(Reply<()>) -> Effect + use<>), Error> {
         let entry = self.jobs.get(&id).ok_or(Error::NoJob(id))?;
@@ -205,7 +230,7 @@ impl Core {
         let moved = spec.trigger != old.trigger || spec.timezone != old.timezone;
         let immediate = enabling && spec.overlap == Overlap::Immediate;
         let reset = (enabling || moved).then(|| entry.reset(now, immediate, false));
-        let write = JobWrite::Update { id, spec: spec.clone(), reset };
+        let write = JobWrite::Update { id, spec: spec.clone(), reset, version };
         Ok((write, move |reply| Effect::Edit { id, spec, reset, reply }))
     }
 }

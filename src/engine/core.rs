@@ -4,6 +4,7 @@
 //! Counters move while a turn is composed; when its commit fails, `recovery` rebuilds them.
 
 use super::commands::Reply;
+use super::forecast::Ahead;
 use super::{Added, Error};
 use crate::clock::Reading;
 use crate::config::JobsConfig;
@@ -210,6 +211,21 @@ impl Core {
     /// When to wake: `None` while nothing is scheduled.
     pub fn next_due(&self) -> Option<UtcMs> {
         if self.stopping { None } else { self.due.first().map(|(at, _)| *at) }
+    }
+
+    /// The first `most` jobs that are due by `until`, in the order in which they are due. It is asked
+    /// between fires, so it copies this much and no more; `forecast` does the rest elsewhere.
+    pub fn ahead(&self, until: UtcMs, most: usize) -> Vec<Ahead> {
+        let due = self.due.iter().take_while(|(at, _)| *at <= until).take(most);
+        let entries = due.filter_map(|(_, id)| self.jobs.get(id));
+        entries
+            .map(|entry| Ahead {
+                job: entry.job.clone(),
+                decided: entry.decided,
+                immediate: entry.immediate,
+                run_count: entry.run_count,
+            })
+            .collect()
     }
 
     /// Puts a job, or its new definition, into the order of what is due.

@@ -5,12 +5,14 @@
 //!   waiting, `settle` what follows a commit; none of them does I/O.
 //! - `ticker` is the loop: wait, compose, commit, act.
 //! - `runner` takes one run from its start to its report.
+//! - `forecast` says what lies ahead.
 //! - `live` lets others look on while a run prints.
 //! - `recovery` settles what a dead server left, and comes back after a database failure.
 //! - `retention` deletes old run records.
 
 mod commands;
 mod core;
+mod forecast;
 mod live;
 mod places;
 mod queries;
@@ -23,7 +25,7 @@ mod ticker;
 use crate::clock::Clock;
 use crate::config::JobsConfig;
 use crate::domain::event::Event;
-use crate::domain::job::{JobDraft, JobId, Removal};
+use crate::domain::job::{JobDraft, JobId, JobSpec, Removal};
 use crate::domain::run::{Reason, RunId};
 use crate::domain::{FieldError, Text};
 use crate::exec::Executor;
@@ -31,6 +33,7 @@ use crate::exec::func::Functions;
 use crate::store::{Store, chain};
 use chrono_tz::Tz;
 use commands::Command;
+pub use forecast::{Load, Upcoming};
 pub use live::{Follow, Step};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +52,9 @@ pub enum Error {
     NoJob(JobId),
     #[error("the name is taken")]
     NameTaken,
+    /// It is no longer the version that was meant.
+    #[error("the job was changed meanwhile")]
+    Changed,
     #[error("{} invalid field(s)", .0.len())]
     Invalid(Vec<FieldError>),
     #[error("{0}")]
@@ -67,6 +73,17 @@ pub struct Triggered {
     pub run: RunId,
     /// `None`: it starts.
     pub skipped: Option<Reason>,
+}
+
+/// What became of a request to stop one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It ends as soon as it can.
+    Cancelled,
+    /// It had ended already.
+    Ended,
+    /// There is no record of it.
+    Unknown,
 }
 
 /// A job that was added, and its run when one was asked for.
@@ -103,6 +120,7 @@ pub struct Engine {
     health: Health,
     functions: Arc<Functions>,
     live: live::Hub,
+    counted: forecast::Counted,
 }
 
 /// Whether the database takes our writes: the reason when it does not.
@@ -147,6 +165,7 @@ impl Engine {
             health: Health::default(),
             functions: parts.exec.functions().clone(),
             live: live::Hub::default(),
+            counted: forecast::Counted::default(),
         };
         let (keep, kept) = watch::channel(parts.jobs.retention);
         let ticker = ticker::Ticker::new(&engine, parts, inbox, keep).await?;
@@ -162,6 +181,11 @@ impl Engine {
     /// What happens from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
+    }
+
+    /// What is wrong with a draft, or the job that it is.
+    pub fn check(&self, draft: JobDraft) -> Result<JobSpec, Vec<FieldError>> {
+        draft.check(self.zone)
     }
 
     /// Adds a job.
@@ -185,14 +209,16 @@ impl Engine {
         self.add_and_run(draft.once(number), removal).await
     }
 
-    /// Lays the draft's fields over the job's. To state 2 it stops the job, as `stop` does.
-    pub async fn edit(&self, id: JobId, draft: JobDraft) -> Result<(), Error> {
-        self.ask(|reply| Command::Edit { id, draft: Box::new(draft), reply }).await
+    /// Lays the draft's fields over the job's. To state 2 it stops the job, as `stop` does. With
+    /// `version` only when the job still is that version.
+    pub async fn edit(&self, id: JobId, draft: JobDraft, version: Option<i64>) -> Result<(), Error> {
+        self.ask(|reply| Command::Edit { id, draft: Box::new(draft), version, reply }).await
     }
 
-    /// Deletes a job and cancels its runs in flight; its records stay until retention takes them.
-    pub async fn delete(&self, id: JobId) -> Result<(), Error> {
-        self.ask(|reply| Command::Delete { id, reply }).await
+    /// Deletes a job and cancels its runs in flight; its records stay until retention takes them. With
+    /// `version` only when the job still is that version.
+    pub async fn delete(&self, id: JobId, version: Option<i64>) -> Result<(), Error> {
+        self.ask(|reply| Command::Delete { id, version, reply }).await
     }
 
     /// Runs a job now, also a stopped one. It does not wait for the run.
@@ -208,6 +234,14 @@ impl Engine {
     /// No more fires; runs in flight are cancelled.
     pub async fn stop(&self, id: JobId) -> Result<(), Error> {
         self.ask(|reply| Command::Stop { id, reply }).await
+    }
+
+    /// Cancels one run, whether it is at work or waits. Its job stays as it is.
+    pub async fn stop_run(&self, run: RunId) -> Result<Stopped, Error> {
+        if self.ask(|reply| Command::StopRun { run, reply }).await? {
+            return Ok(Stopped::Cancelled);
+        }
+        Ok(if self.run_record(run).await?.is_some() { Stopped::Ended } else { Stopped::Unknown })
     }
 
     /// Stops every scheduled job; answers how many.

@@ -186,7 +186,7 @@ impl Core {
             return;
         }
         if job.removal.task {
-            let write = JobWrite::Delete { id: job.id, with_runs: job.removal.log };
+            let write = JobWrite::Delete { id: job.id, with_runs: job.removal.log, version: None };
             turn.write(write, Effect::Delete { id: job.id, reply: None });
         } else {
             turn.write(JobWrite::DeleteRun { run }, Effect::Nothing);
@@ -247,13 +247,28 @@ impl Core {
             self.waiting.values().filter(|t| of_job(t.job.id)).map(|t| t.run).collect();
         runs.sort_unstable();
         for run in runs {
-            let Some(ticket) = self.waiting.remove(&run) else { continue };
-            self.unplace(run, ticket.job.id);
-            let report = Report::new(Outcome::Cancelled);
-            let Ticket { job, source, .. } = ticket;
-            let finished = Finished { run, job, source, report, reason: Some(reason) };
-            self.close(&finished, None, turn);
+            self.cancel_one_waiting(run, reason, turn);
         }
+    }
+
+    /// Whether the run was waiting.
+    fn cancel_one_waiting(&mut self, run: RunId, reason: Reason, turn: &mut Turn) -> bool {
+        let Some(ticket) = self.waiting.remove(&run) else { return false };
+        self.unplace(run, ticket.job.id);
+        let report = Report::new(Outcome::Cancelled);
+        let Ticket { job, source, .. } = ticket;
+        self.close(&Finished { run, job, source, report, reason: Some(reason) }, None, turn);
+        true
+    }
+
+    /// Cancels one run; whether it was there.
+    pub fn cancel_run(&mut self, run: RunId, reason: Reason, turn: &mut Turn) -> bool {
+        if let Some(in_flight) = self.in_flight.get_mut(&run) {
+            in_flight.reason.get_or_insert(reason);
+            in_flight.cancel.cancel();
+            return true;
+        }
+        self.cancel_one_waiting(run, reason, turn)
     }
 
     /// Frees the place of a run that was claimed in vain.

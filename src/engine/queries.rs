@@ -5,9 +5,12 @@ use super::{Engine, Error, retention};
 use crate::domain::UtcMs;
 use crate::domain::job::JobId;
 use crate::domain::run::RunId;
-use crate::domain::schedule::{IntervalSchedule, Schedule};
+use crate::domain::schedule::Schedule;
 use crate::exec::func;
-use crate::store::{DatabaseInfo, JobFilter, JobRecord, Page, RunRecord, RunsOf, StateCounts};
+use crate::store::{
+    Accounts, DatabaseInfo, JobFilter, JobList, JobRecord, Page, RunList, RunRecord, RunsOf, SlotCount,
+    StateCounts,
+};
 use chrono_tz::Tz;
 use serde_json::Value;
 
@@ -20,8 +23,28 @@ impl Engine {
         Ok(self.store.jobs_page(filter, page, size).await?)
     }
 
+    /// A page of a list that is walked with a cursor.
+    pub async fn job_list(&self, of: &JobList) -> Result<Page<JobRecord>, Error> {
+        Ok(self.store.job_list(of).await?)
+    }
+
+    /// The job of this name.
+    pub async fn job_named(&self, name: &str) -> Result<Option<JobId>, Error> {
+        Ok(self.store.job_named(name).await?)
+    }
+
+    /// Which of these names jobs have.
+    pub async fn taken_names(&self, names: &[String]) -> Result<Vec<String>, Error> {
+        Ok(self.store.taken_names(names).await?)
+    }
+
     pub async fn counts(&self) -> Result<StateCounts, Error> {
         Ok(self.store.job_counts().await?)
+    }
+
+    /// The ended runs of all jobs, counted by quarters of an hour since `from`.
+    pub async fn counts_since(&self, from: UtcMs) -> Result<Vec<SlotCount>, Error> {
+        Ok(self.store.slot_counts(from).await?)
     }
 
     /// A page of runs. Their job may be gone: its records stay for a while.
@@ -33,6 +56,11 @@ impl Engine {
         size: i64,
     ) -> Result<Page<RunRecord>, Error> {
         Ok(self.store.runs_page(of, newest_first, page, size).await?)
+    }
+
+    /// A page of a list that is walked with a cursor.
+    pub async fn run_list(&self, of: &RunList) -> Result<Page<RunRecord>, Error> {
+        Ok(self.store.run_list(of).await?)
     }
 
     pub async fn run_record(&self, id: RunId) -> Result<Option<RunRecord>, Error> {
@@ -55,18 +83,24 @@ impl Engine {
 
     /// When a job fires next; `None` when it is stopped or never again.
     pub fn next_run(&self, job: &JobRecord) -> Option<UtcMs> {
-        if !job.enabled {
-            return None;
-        }
+        self.fires(job, 1).1.first().copied()
+    }
+
+    /// The next instants at which a job fires, at most `most`, and the zone that it lives in. A stopped
+    /// job has none.
+    pub fn fires(&self, job: &JobRecord, most: usize) -> (Tz, Vec<UtcMs>) {
         let zone: Tz = job.timezone.parse().unwrap_or(self.zone);
-        let schedule = match job.trigger_type.as_str() {
-            "interval" => {
-                Schedule::Interval(IntervalSchedule::every(job.interval_seconds.unsigned_abs()).ok()?)
-            }
-            _ => Schedule::parse(&job.cron_expr, zone).ok()?,
-        };
+        let (kind, expr, seconds) = (&job.trigger_type, &job.cron_expr, job.interval_seconds);
+        let schedule = Schedule::stored(kind, expr, seconds, &job.timezone, self.zone);
         let decided = UtcMs(job.state.decided_ms);
-        schedule.next_after(decided, decided.max(self.clock.now()))
+        let after = decided.max(self.clock.now());
+        let schedule = schedule.filter(|_| job.enabled);
+        (zone, schedule.map_or(Vec::new(), |schedule| schedule.fires(decided, after, most)))
+    }
+
+    /// Who may log in.
+    pub fn accounts(&self) -> Accounts {
+        self.store.accounts()
     }
 
     pub async fn database(&self) -> Result<DatabaseInfo, Error> {
@@ -90,6 +124,11 @@ impl Engine {
         self.functions.listing().await
     }
 
+    /// The function that a func job of this name would call.
+    pub fn function(&self, name: &str) -> Option<func::Known> {
+        self.functions.known(name)
+    }
+
     /// Reads the user's own functions again.
     pub async fn reload_functions(&self) -> func::python::Reloaded {
         self.functions.reload().await
@@ -110,6 +149,11 @@ impl Engine {
             Some(problem) => Some(problem),
             None => self.store.ping().await.err().map(|e| super::chain(&e)),
         }
+    }
+
+    /// Waits until the engine has stopped: nothing happens any more.
+    pub async fn ended(&self) {
+        self.commands.closed().await;
     }
 
     /// Whether fires are being decided.

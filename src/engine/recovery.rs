@@ -211,7 +211,10 @@ impl Core {
             && job.removal.task
         {
             // The run it was made for is over; its record says how.
-            turn.write(JobWrite::Delete { id, with_runs: false }, Effect::Delete { id, reply: None });
+            turn.write(
+                JobWrite::Delete { id, with_runs: false, version: None },
+                Effect::Delete { id, reply: None },
+            );
         }
     }
 

@@ -33,6 +33,12 @@ impl Core {
         match (effect, written) {
             (Effect::Add { reply, .. }, JobWritten::NameTaken) => drop(reply.send(Err(Error::NameTaken))),
             (Effect::Edit { reply, .. }, JobWritten::NameTaken) => drop(reply.send(Err(Error::NameTaken))),
+            // A new job has no version that could be meant.
+            (Effect::Add { reply, .. }, JobWritten::Changed) => drop(reply.send(Err(Error::Changed))),
+            (Effect::Edit { reply, .. }, JobWritten::Changed) => drop(reply.send(Err(Error::Changed))),
+            (Effect::Delete { reply: Some(reply), .. }, JobWritten::Changed) => {
+                drop(reply.send(Err(Error::Changed)));
+            }
             (Effect::Add { spec, removal, immediate, run, reply }, JobWritten::Done(id)) => {
                 let state = JobState {
                     decided_ms: now.0,

@@ -1,45 +1,60 @@
-//! Makes an HTTP request: the clients and their proxies, the request as the action says, and what
-//! its answer means for the run. Reading the body is `http/body.rs`, naming errors `http/words.rs`.
+//! Makes an HTTP request: the request as the action says, hop by hop, and what its answer means for
+//! the run. Where it may go is `http/guard.rs`, what a redirect asks for `http/redirect.rs`, the clients
+//! are `http/clients.rs`; reading the body is `http/body.rs`, naming errors `http/words.rs`.
 
 mod body;
+mod clients;
+mod guard;
+mod redirect;
 mod words;
 
+use super::egress::Egress;
 use super::{Context, Error, cancelled, timed_out};
 use crate::domain::Text;
 use crate::domain::action::HttpAction;
+use crate::domain::egress::{Blocked, EgressRules};
 use crate::domain::run::{HttpReport, Outcome, Report};
 use body::Body;
+use clients::Clients;
+use guard::Hop;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Proxy, Request, StatusCode, redirect};
-use rustls::ClientConfig;
-use rustls::crypto::CryptoProvider;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use reqwest::{Client, Method, Request, Response, StatusCode};
+use std::sync::Arc;
 use url::Url;
 
 const MAX_REDIRECTS: usize = 10;
-/// Clients kept for proxies that were used before; the least recently used one gives way.
-const MAX_PROXY_CLIENTS: usize = 16;
-const IDLE_PER_HOST: usize = 8;
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Makes requests over shared connections.
 pub struct Http {
-    direct: Client,
-    tls: ClientConfig,
-    /// By proxy URL, the most recently used last.
-    proxied: Mutex<Vec<(Url, Client)>>,
+    guarded: Clients,
+    /// A connection of one of these is never one of those: it may lead where a job may not go.
+    unguarded: Clients,
     body_limit: u64,
 }
 
 impl Http {
-    pub fn new(body_limit: u64) -> Result<Self, Error> {
-        let tls = tls()?;
-        Ok(Self { direct: client(&tls, None)?, tls, proxied: Mutex::default(), body_limit })
+    pub fn new(body_limit: u64, egress: Arc<Egress>) -> Result<Self, Error> {
+        let unguarded = Clients::new(Arc::new(Egress::new(EgressRules::off())))?;
+        Ok(Self { guarded: Clients::new(egress)?, unguarded, body_limit })
     }
 
-    /// Makes the request once. Up to `keep` bytes of the body's text go into the report.
+    /// Makes the request once, where the rules let it go. Up to `keep` bytes of the body's text go into
+    /// the report.
     pub async fn run(&self, action: &HttpAction, ctx: &Context, keep: usize) -> Report {
+        self.run_with(&self.guarded, action, ctx, keep).await
+    }
+
+    /// The same for a URL that the administrator has set: it goes wherever that says.
+    pub async fn run_unguarded(&self, action: &HttpAction, ctx: &Context, keep: usize) -> Report {
+        self.run_with(&self.unguarded, action, ctx, keep).await
+    }
+
+    /// The way out for those who connect by themselves.
+    pub fn egress(&self) -> &Egress {
+        &self.guarded.egress
+    }
+
+    async fn run_with(&self, clients: &Clients, action: &HttpAction, ctx: &Context, keep: usize) -> Report {
         let result = action.result.as_deref().filter(|text| !text.is_empty());
         let mut answer =
             Answer { url: action.url.clone(), status: None, body: Body::new(keep, self.body_limit, result) };
@@ -47,7 +62,7 @@ impl Http {
             biased;
             () = ctx.cancel.cancelled() => Err(cancelled()),
             () = tokio::time::sleep(action.timeout) => Err(timed_out(action.timeout)),
-            done = self.exchange(action, &mut answer) => Ok(done),
+            done = exchange(clients, action, &mut answer) => Ok(done),
         };
         answer.body.finish();
         let mut report = match ended {
@@ -64,37 +79,43 @@ impl Http {
         });
         report
     }
+}
 
-    /// Sends the request and reads the answer. What arrived before an error stays in `answer`.
-    async fn exchange(&self, action: &HttpAction, answer: &mut Answer<'_>) -> Result<(), Text> {
-        if let Some(proxy) = &action.proxy {
-            check_scheme(proxy)?;
-        }
-        let client = self.client(action.proxy.as_ref()).map_err(|e| words::of(&e, action))?;
-        let request = request(&client, action)?;
-        let mut response = client.execute(request).await.map_err(|e| words::of(&e, action))?;
-        answer.url = response.url().clone();
-        answer.status = Some(response.status());
-        answer.body.begin(response.headers().get(CONTENT_TYPE));
-        while let Some(chunk) = response.chunk().await.map_err(|e| words::of(&e, action))? {
-            answer.body.push(&chunk)?;
-        }
-        Ok(())
+/// Sends the request and reads the answer. What arrived before an error stays in `answer`.
+async fn exchange(clients: &Clients, action: &HttpAction, answer: &mut Answer<'_>) -> Result<(), Text> {
+    if let Some(proxy) = &action.proxy {
+        check_scheme(proxy)?;
     }
+    let mut response = follow(clients, action).await?;
+    answer.url = response.url().clone();
+    answer.status = Some(response.status());
+    answer.body.begin(response.headers().get(CONTENT_TYPE));
+    while let Some(chunk) = response.chunk().await.map_err(|e| words::of(&e, action))? {
+        answer.body.push(&chunk)?;
+    }
+    Ok(())
+}
 
-    fn client(&self, proxy: Option<&Url>) -> Result<Client, reqwest::Error> {
-        let Some(proxy) = proxy else { return Ok(self.direct.clone()) };
-        let mut proxied = self.proxied.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = match proxied.iter().position(|(url, _)| url == proxy) {
-            Some(at) => proxied.remove(at),
-            None => (proxy.clone(), client(&self.tls, Some(proxy))?),
+/// The first answer that is no redirect. Each hop is judged on its own, under the rules of its moment.
+async fn follow(clients: &Clients, action: &HttpAction) -> Result<Response, Text> {
+    let mut request = request(&clients.builder(), action)?;
+    let mut followed = 0;
+    loop {
+        let hop = Hop::new(clients.egress.rules(), &request, action.proxy.as_ref());
+        let hop = Arc::new(hop.map_err(|blocked| blocked.text())?);
+        let client = clients.of(&hop, action.proxy.as_ref()).map_err(|e| words::of(&e, action))?;
+        // The body is a text, which can always be sent again.
+        let again = request.try_clone();
+        let response = hop.scope(client.execute(request)).await;
+        let response =
+            response.map_err(|e| hop.blocked().map_or_else(|| words::of(&e, action), Blocked::text))?;
+        let next =
+            again.and_then(|sent| redirect::next(sent, response.status(), response.headers(), followed));
+        request = match next {
+            None => return Ok(response),
+            Some(next) => next?,
         };
-        let client = entry.1.clone();
-        if proxied.len() >= MAX_PROXY_CLIENTS {
-            proxied.remove(0);
-        }
-        proxied.push(entry);
-        Ok(client)
+        followed += 1;
     }
 }
 
@@ -201,38 +222,6 @@ fn content_type(data: &str) -> &'static str {
     if json { "application/json" } else { "application/x-www-form-urlencoded" }
 }
 
-fn client(tls: &ClientConfig, proxy: Option<&Url>) -> Result<Client, reqwest::Error> {
-    let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls.clone())
-        .user_agent(concat!("TimerJobs/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::limited(MAX_REDIRECTS))
-        .referer(false)
-        .pool_max_idle_per_host(IDLE_PER_HOST)
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        // What the server's own environment says about proxies is not meant for the jobs.
-        .no_proxy();
-    if let Some(proxy) = proxy {
-        builder = builder.proxy(Proxy::all(proxy.clone())?);
-    }
-    builder.build()
-}
-
-/// TLS by ring, trusting what the machine trusts, so that a company's own CA works. A machine
-/// without any certificates, such as a bare container, gets the roots of Mozilla.
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let builder = match rustls_platform_verifier::Verifier::new(provider) {
-        Ok(system) => builder.dangerous().with_custom_certificate_verifier(Arc::new(system)),
-        Err(_) => builder
-            .with_root_certificates(rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }),
-    };
-    let mut tls = builder.with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(tls)
-}
-
 #[cfg(test)]
 #[path = "http_test.rs"]
 pub mod tests;
@@ -240,3 +229,7 @@ pub mod tests;
 #[cfg(test)]
 #[path = "http/proxy_test.rs"]
 mod proxy_tests;
+
+#[cfg(test)]
+#[path = "http/egress_test.rs"]
+mod egress_tests;

@@ -5,6 +5,7 @@ use super::super::{Executor, Settings};
 use super::*;
 use crate::domain::action::{Action, Repeat};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};

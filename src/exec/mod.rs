@@ -3,6 +3,7 @@
 //! job's failure is a `Report`, never an error.
 
 pub mod command;
+pub mod egress;
 pub mod func;
 pub mod http;
 pub mod live;
@@ -13,6 +14,7 @@ use crate::domain::action::{Action, Mode};
 use crate::domain::run::{Outcome, Report};
 use crate::domain::{Text, UtcMs};
 use chrono_tz::Tz;
+use egress::Egress;
 use live::Live;
 use output::Output;
 use std::sync::Arc;
@@ -60,11 +62,13 @@ pub struct Settings {
     /// Bytes of a decompressed response body that are read; a longer one fails the run.
     pub http_body_limit: u64,
     pub functions: func::Settings,
+    /// Where requests of jobs may go.
+    pub egress: Arc<Egress>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { http_body_limit: 64 << 20, functions: func::Settings::default() }
+        Self { http_body_limit: 64 << 20, functions: func::Settings::default(), egress: Arc::default() }
     }
 }
 
@@ -87,7 +91,7 @@ pub struct Executor {
 impl Executor {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Ok(Self {
-            http: Arc::new(http::Http::new(settings.http_body_limit)?),
+            http: Arc::new(http::Http::new(settings.http_body_limit, settings.egress)?),
             functions: Arc::new(func::Functions::new(settings.functions)),
         })
     }

@@ -83,13 +83,35 @@ pub struct Cursor {
 /// A change of a job itself.
 #[derive(Debug)]
 pub enum JobWrite {
-    Insert { spec: Box<JobSpec>, removal: Removal, immediate: bool },
-    Update { id: JobId, spec: Box<JobSpec>, reset: Option<StateReset> },
-    Enable { id: JobId, reset: StateReset },
-    Stop { id: JobId, reason: Option<StopReason> },
+    Insert {
+        spec: Box<JobSpec>,
+        removal: Removal,
+        immediate: bool,
+    },
+    /// With `version` only that version of the job is changed.
+    Update {
+        id: JobId,
+        spec: Box<JobSpec>,
+        reset: Option<StateReset>,
+        version: Option<i64>,
+    },
+    Enable {
+        id: JobId,
+        reset: StateReset,
+    },
+    Stop {
+        id: JobId,
+        reason: Option<StopReason>,
+    },
     StopAll,
-    Delete { id: JobId, with_runs: bool },
-    DeleteRun { run: RunId },
+    Delete {
+        id: JobId,
+        with_runs: bool,
+        version: Option<i64>,
+    },
+    DeleteRun {
+        run: RunId,
+    },
 }
 
 impl JobWrite {
@@ -120,6 +142,8 @@ pub struct StateReset {
 pub enum JobWritten {
     Done(JobId),
     NameTaken,
+    /// It is another version than was meant, and stays as it is.
+    Changed,
 }
 
 #[derive(Debug, Default)]

@@ -28,6 +28,8 @@ pub struct JobRecord {
     pub stop_reason: Option<String>,
     pub created_ms: i64,
     pub updated_ms: i64,
+    /// Grows with each change.
+    pub version: i64,
     #[sqlx(flatten)]
     pub state: JobState,
     /// A run is in flight at this moment.
@@ -108,6 +110,10 @@ pub struct StateCounts {
 const RUNNING: &str = "EXISTS (SELECT 1 FROM tj_runs r WHERE r.job_id = j.id \
     AND r.outcome IN ('waiting', 'running') AND r.outcome = 'running')";
 
+/// The jobs that have a run in flight.
+pub(super) const RUNNING_IDS: &str = "SELECT r.job_id FROM tj_runs r \
+    WHERE r.outcome IN ('waiting', 'running') AND r.outcome = 'running'";
+
 /// Jobs in all, scheduled, and scheduled with a run in flight.
 pub(super) const COUNTS: &str = "SELECT count(*) AS total, count(CASE WHEN enabled THEN 1 END) AS enabled, \
     (SELECT count(DISTINCT r.job_id) FROM tj_runs r JOIN tj_jobs k ON k.id = r.job_id \
@@ -115,7 +121,7 @@ pub(super) const COUNTS: &str = "SELECT count(*) AS total, count(CASE WHEN enabl
 
 const COLUMNS: &str = "SELECT j.id, j.name, j.descr, j.trigger_type, j.cron_expr, j.interval_seconds, j.timezone, \
     j.mode, j.command, j.enabled, j.allow_mode, j.max_run_count, j.misfire_policy, j.misfire_window, j.recovery, \
-    j.remove_task, j.remove_log, j.stop_reason, j.created_ms, j.updated_ms, s.decided_ms, s.run_count, \
+    j.remove_task, j.remove_log, j.stop_reason, j.created_ms, j.updated_ms, j.version, s.decided_ms, s.run_count, \
     s.immediate_ms, s.last_run_ms, s.crash_streak, ";
 
 impl Store {

@@ -81,6 +81,7 @@ async fn a_taken_name_is_refused_and_the_rest_of_the_batch_goes_on() {
         id,
         spec: Box::new(spec(draft)),
         reset: Some(StateReset { decided: RESET, immediate: Some(OWED), run_count: true }),
+        version: None,
     };
     let mut batch = Batch { now: UtcMs(NOW.0 + 5), ..Batch::default() };
     batch.cursor(b).decided = Some(UtcMs(NOW.0 + 1));
@@ -129,6 +130,7 @@ async fn stopping_and_enabling() {
         id: a,
         spec: Box::new(spec(JobDraft { state: Some(state), ..draft("a") })),
         reset: None,
+        version: None,
     };
     write(&store, vec![edit(2)]).await;
     assert_eq!(record(&store, a).await.stop_reason.as_deref(), Some("limit"));
@@ -151,8 +153,8 @@ async fn deleting_with_and_without_runs() {
         now: NOW,
         opens: vec![last],
         jobs: vec![
-            JobWrite::Delete { id: a.id, with_runs: false },
-            JobWrite::Delete { id: b.id, with_runs: true },
+            JobWrite::Delete { id: a.id, with_runs: false, version: None },
+            JobWrite::Delete { id: b.id, with_runs: true, version: None },
             JobWrite::DeleteRun { run: runs[4].id },
             JobWrite::DeleteRun { run: RunId(1) },
         ],
@@ -171,7 +173,7 @@ async fn deleting_with_and_without_runs() {
     commit_closes(&store, vec![close(runs[2].id, output.clone()), close(runs[4].id, output)]).await;
     books_balance(&store).await;
     assert_eq!(store.raw_number("SELECT count(*) FROM tj_job_state").await, 1);
-    write(&store, vec![JobWrite::Delete { id: c.id, with_runs: true }]).await;
+    write(&store, vec![JobWrite::Delete { id: c.id, with_runs: true, version: None }]).await;
     assert!(add(&store, "a").await.id > c.id, "a number is never used twice, a name may be");
 }
 

@@ -4,6 +4,7 @@
 //! One connection writes, a few read (WAL lets them work side by side). Group commit happens in
 //! the engine's loop: whatever comes in while one batch is being committed goes into the next.
 
+mod accounts;
 mod again;
 mod backup;
 mod batch;
@@ -12,6 +13,7 @@ mod db;
 mod hold;
 mod import;
 mod inspect;
+mod job_list;
 mod jobs;
 mod link;
 mod migrate;
@@ -20,7 +22,9 @@ mod pool;
 mod record;
 mod report;
 mod retention;
+mod run_list;
 mod runs;
+mod schedules;
 mod schema;
 mod server;
 mod settings;
@@ -33,19 +37,24 @@ use sql::{Dialect, Sql};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use accounts::{Account, AccountWritten, Accounts, NewToken, Token};
 pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use copy::{Copied, Progress};
 pub use hold::{Held, hold};
 pub use import::How;
 pub use inspect::{inspect, schema_of};
+pub use job_list::{JobList, JobPlace, JobSort};
 pub use jobs::{JobFilter, JobRecord, JobState, Page, StateCounts};
 pub use open::lock_beside;
 pub use report::JobTimes;
 pub use retention::{Portion, Pruned};
+pub use run_list::RunList;
 pub use runs::{OpenRun, RunRecord, RunsOf};
+pub use schedules::SameSchedule;
 pub use schema::{Schema, Step, newest_schema, steps};
 pub use server::{Server, ServerError, ServerKind, TlsMode, inspect_server};
+pub use totals::SlotCount;
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.
 #[derive(Debug, thiserror::Error)]
@@ -209,11 +218,15 @@ impl Store {
 }
 
 #[cfg(test)]
+mod accounts_test;
+#[cfg(test)]
 mod jobs_test;
 #[cfg(test)]
 mod report_test;
 #[cfg(test)]
 mod retention_test;
+#[cfg(test)]
+mod schedules_test;
 #[cfg(test)]
 mod store_test;
 #[cfg(test)]

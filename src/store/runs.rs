@@ -113,7 +113,7 @@ pub(super) const OPEN_RUNS: &str = "outcome IN ('waiting', 'running')";
 pub(super) const UNUSUAL_RUNS: &str =
     "outcome IN ('failed', 'timeout', 'lost', 'skipped', 'missed', 'cancelled')";
 
-const COLUMNS: &str = "SELECT id, job_id, job_name, mode, command, source, outcome, reason, scheduled_ms, start_ms, \
+pub(super) const COLUMNS: &str = "SELECT id, job_id, job_name, mode, command, source, outcome, reason, scheduled_ms, start_ms, \
     end_ms, attempt, missed_to_ms, missed_count, exit_code, error, result, http_method, http_status, http_url, \
     func_name, func_args, func_result";
 

@@ -11,7 +11,7 @@ use crate::domain::run::{Outcome, RunId};
 use std::collections::BTreeMap;
 
 /// Every zone's days begin at a multiple of it.
-const SLOT_MS: i64 = 900_000;
+pub(super) const SLOT_MS: i64 = 900_000;
 /// The slot of a count over all times.
 const EVER: i64 = -1;
 /// The job of a count over all jobs.
@@ -63,7 +63,25 @@ impl Counted {
     }
 }
 
+/// Runs that ended in a certain way, among those created in a quarter of an hour.
+#[derive(Clone, Debug)]
+pub struct SlotCount {
+    /// When the quarter began.
+    pub at: UtcMs,
+    pub outcome: String,
+    pub runs: i64,
+}
+
 impl Store {
+    /// The ended runs of all jobs by quarters of an hour, from the one that holds `from`.
+    pub async fn slot_counts(&self, from: UtcMs) -> Result<Vec<SlotCount>> {
+        let mut sql = Sql::new("SELECT slot, outcome, runs FROM tj_run_counts");
+        sql.push_bind(" WHERE job_id = ?", ALL).push_bind(" AND slot >= ?", from.0.max(0) / SLOT_MS);
+        let counts: Vec<(i64, String, i64)> = self.read.fetch(&sql).await?;
+        let count = |(slot, outcome, runs)| SlotCount { at: UtcMs(slot * SLOT_MS), outcome, runs };
+        Ok(counts.into_iter().map(count).collect())
+    }
+
     /// How many runs there are, in one statement: all its parts see the same moment.
     pub(super) async fn total(&self, of: RunsOf) -> Result<i64> {
         let dialect = self.read.dialect();

@@ -119,7 +119,10 @@ async fn what_is_deleted_is_no_longer_counted() {
     let made = all_kinds(&store).await;
     let (first, second) = (made[0].0, made[1].0);
     let gone = made.iter().find(|(job, _, outcome)| (*job, *outcome) == (second, Outcome::Failed)).unwrap();
-    let deletes = vec![JobWrite::DeleteRun { run: gone.1 }, JobWrite::Delete { id: first, with_runs: true }];
+    let deletes = vec![
+        JobWrite::DeleteRun { run: gone.1 },
+        JobWrite::Delete { id: first, with_runs: true, version: None },
+    ];
     store.commit(&Batch { now: NOW, jobs: deletes, ..Batch::default() }).await.unwrap();
     books_balance(&store).await;
     let of = |job| RunsOf { job: Some(job), ..RunsOf::default() };

@@ -31,7 +31,10 @@ pub(super) async fn write_job(
             tx.execute(&Sql::new(text).bind(id).bind(now.0).bind(immediate)).await?;
             Ok(JobWritten::Done(JobId(id)))
         }
-        JobWrite::Update { id, spec, reset } => {
+        JobWrite::Update { id, spec, reset, version } => {
+            if !is_version(tx, *id, *version).await? {
+                return Ok(JobWritten::Changed);
+            }
             let text = format!("SELECT id FROM tj_jobs WHERE name = ? AND id <> ?{}", tx.dialect().lock());
             let others: Vec<(i64,)> = tx.fetch(&Sql::new(text).bind(spec.name.as_str()).bind(id.0)).await?;
             if !others.is_empty() {
@@ -40,7 +43,8 @@ pub(super) async fn write_job(
             let text = "UPDATE tj_jobs SET name = ?, descr = ?, trigger_type = ?, cron_expr = ?, interval_seconds = ?, \
                         timezone = ?, mode = ?, command = ?, enabled = ?, allow_mode = ?, max_run_count = ?, \
                         misfire_policy = ?, misfire_window = ?, recovery = ?, \
-                        stop_reason = CASE WHEN ? THEN NULL ELSE stop_reason END, updated_ms = ? WHERE id = ?";
+                        stop_reason = CASE WHEN ? THEN NULL ELSE stop_reason END, updated_ms = ?, \
+                        version = version + 1 WHERE id = ?";
             let sql = bind_spec(Sql::new(text), spec).bind(spec.enabled).bind(now.0).bind(id.0);
             tx.execute(&sql).await?;
             if let Some(reset) = reset {
@@ -58,7 +62,8 @@ pub(super) async fn write_job(
             Ok(JobWritten::Done(*id))
         }
         JobWrite::StopAll => {
-            let text = "UPDATE tj_jobs SET enabled = ?, stop_reason = NULL, updated_ms = ? WHERE enabled";
+            let text = "UPDATE tj_jobs SET enabled = ?, stop_reason = NULL, updated_ms = ?, version = version + 1 \
+                        WHERE enabled";
             tx.execute(&Sql::new(text).bind(false).bind(now.0)).await?;
             Ok(JobWritten::Done(JobId(0)))
         }
@@ -66,7 +71,10 @@ pub(super) async fn write_job(
             delete_runs(tx, "id", run.0, counted).await?;
             Ok(JobWritten::Done(JobId(0)))
         }
-        JobWrite::Delete { id, with_runs } => {
+        JobWrite::Delete { id, with_runs, version } => {
+            if !is_version(tx, *id, *version).await? {
+                return Ok(JobWritten::Changed);
+            }
             tx.execute(&Sql::new("DELETE FROM tj_jobs WHERE id = ?").bind(id.0)).await?;
             tx.execute(&Sql::new("DELETE FROM tj_job_state WHERE job_id = ?").bind(id.0)).await?;
             if *with_runs {
@@ -75,6 +83,13 @@ pub(super) async fn write_job(
             Ok(JobWritten::Done(*id))
         }
     }
+}
+
+/// Whether the job is the version that is meant; `None` means any.
+async fn is_version(tx: &mut Conn, id: JobId, version: Option<i64>) -> Result<bool> {
+    let Some(version) = version else { return Ok(true) };
+    let text = format!("SELECT version FROM tj_jobs WHERE id = ?{}", tx.dialect().lock());
+    Ok(tx.number(&Sql::new(text).bind(id.0)).await? == version)
 }
 
 /// The columns that both insert and update write, in their order.
@@ -106,7 +121,8 @@ async fn set_enabled(
     reason: Option<StopReason>,
     now: UtcMs,
 ) -> Result<()> {
-    let text = "UPDATE tj_jobs SET enabled = ?, stop_reason = ?, updated_ms = ? WHERE id = ?";
+    let text =
+        "UPDATE tj_jobs SET enabled = ?, stop_reason = ?, updated_ms = ?, version = version + 1 WHERE id = ?";
     let sql = Sql::new(text).bind(on).bind(reason.map(StopReason::as_str)).bind(now.0).bind(id.0);
     tx.execute(&sql).await?;
     Ok(())

@@ -1,6 +1,7 @@
 //! Reads the system log back, newest line first, without holding a file in memory. Blocking: call
 //! it from a thread that may wait for the disk.
 
+use super::backwards::Backwards;
 use super::daily::{Place, day_of};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -8,16 +9,13 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A search reads at most this many bytes, newest first.
 const SCAN_MAX: u64 = 256 << 20;
-const BLOCK: u64 = 64 << 10;
-/// A longer line is read as several.
-const LINE_MAX: usize = 1 << 20;
 
 /// The log files of this server.
 #[derive(Clone, Debug)]
@@ -32,8 +30,8 @@ pub struct Files {
 pub struct Filter {
     /// `None`: all days that are kept.
     pub day: Option<NaiveDate>,
-    /// In capitals.
-    pub level: Option<String>,
+    /// Any of these, in capitals; empty: all.
+    pub levels: Vec<String>,
     /// Anywhere in the line, in any ASCII case.
     pub text: Option<String>,
 }
@@ -92,19 +90,12 @@ impl Files {
         left: &mut u64,
         mut each: impl FnMut(String) -> ControlFlow<()>,
     ) -> io::Result<bool> {
-        let level = filter.level.as_ref().map(|level| format!("\"level\":\"{level}\"").into_bytes());
-        let text = filter.text.as_ref().map(|text| {
-            // As it stands in a JSON line.
-            let quoted = Value::from(text.as_str()).to_string();
-            quoted.trim_matches('"').to_ascii_lowercase().into_bytes()
-        });
+        let wanted = Wanted::new(filter);
         let mut cut = false;
         for path in self.paths(filter.day)? {
-            let mut lines = Backwards::open(&path)?;
+            let mut lines = Backwards::open(&path, None)?;
             while let Some(line) = lines.next(left)? {
-                let matches = level.as_ref().is_none_or(|level| contains(&line, level))
-                    && text.as_ref().is_none_or(|text| contains(&line.to_ascii_lowercase(), text));
-                if matches && each(String::from_utf8_lossy(&line).into_owned()).is_break() {
+                if wanted.matches(&line) && each(String::from_utf8_lossy(&line).into_owned()).is_break() {
                     return Ok(cut);
                 }
             }
@@ -138,7 +129,7 @@ impl Files {
     }
 
     /// The files that hold the day, newest first; only those that are there.
-    fn paths(&self, day: Option<NaiveDate>) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn paths(&self, day: Option<NaiveDate>) -> io::Result<Vec<PathBuf>> {
         let mut paths = vec![];
         if day.is_none_or(|day| day == self.today()) {
             paths.push(self.place.current().to_owned());
@@ -152,6 +143,29 @@ impl Files {
         }
         paths.retain(|path| path.is_file());
         Ok(paths)
+    }
+}
+
+/// A filter as bytes to look for.
+pub(super) struct Wanted {
+    levels: Vec<Vec<u8>>,
+    text: Option<Vec<u8>>,
+}
+
+impl Wanted {
+    pub fn new(filter: &Filter) -> Self {
+        let level = |level: &String| format!("\"level\":\"{level}\"").into_bytes();
+        let text = |text: &String| {
+            // As it stands in a JSON line.
+            let quoted = Value::from(text.as_str()).to_string();
+            quoted[1..quoted.len() - 1].to_ascii_lowercase().into_bytes()
+        };
+        Self { levels: filter.levels.iter().map(level).collect(), text: filter.text.as_ref().map(text) }
+    }
+
+    pub fn matches(&self, line: &[u8]) -> bool {
+        (self.levels.is_empty() || self.levels.iter().any(|level| contains(line, level)))
+            && self.text.as_ref().is_none_or(|text| contains(&line.to_ascii_lowercase(), text))
     }
 }
 
@@ -223,63 +237,12 @@ fn count_lines(path: &PathBuf) -> io::Result<usize> {
     }
 }
 
-/// The lines of a file from its end to its beginning.
-struct Backwards {
-    file: File,
-    /// What lies before here is not read yet.
-    at: u64,
-    /// Read and not handed out, in the order of the file.
-    rest: Vec<u8>,
-}
-
-impl Backwards {
-    fn open(path: &PathBuf) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        let at = file.seek(SeekFrom::End(0))?;
-        Ok(Self { file, at, rest: Vec::new() })
-    }
-
-    /// The line before; `left` is what may still be read.
-    fn next(&mut self, left: &mut u64) -> io::Result<Option<Vec<u8>>> {
-        loop {
-            if self.rest.last() == Some(&b'\n') {
-                self.rest.pop();
-            }
-            let end = self.rest.iter().rposition(|b| *b == b'\n').map(|i| i + 1);
-            match end {
-                Some(start) => return Ok(Some(self.rest.split_off(start))),
-                None if self.at == 0 || *left == 0 || self.rest.len() > LINE_MAX => {
-                    let line = std::mem::take(&mut self.rest);
-                    return Ok(Some(line).filter(|line| !line.is_empty()));
-                }
-                None => self.read_block(left)?,
-            }
-        }
-    }
-
-    fn read_block(&mut self, left: &mut u64) -> io::Result<()> {
-        let size = BLOCK.min(self.at).min(*left);
-        self.at -= size;
-        *left -= size;
-        self.file.seek(SeekFrom::Start(self.at))?;
-        let mut block = vec![0; usize::try_from(size).unwrap_or(0)];
-        if let Err(e) = self.file.read_exact(&mut block) {
-            // Cleared while it is read.
-            self.at = 0;
-            return if e.kind() == io::ErrorKind::UnexpectedEof { Ok(()) } else { Err(e) };
-        }
-        // An ended line stays ended, however the blocks fall.
-        block.append(&mut self.rest);
-        self.rest = block;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Settable;
     use crate::domain::UtcMs;
+    use crate::telemetry::backwards::BLOCK;
 
     /// A log of three days, the last of which is today, 2026-01-05.
     fn log(folder: &std::path::Path) -> Files {
@@ -327,7 +290,8 @@ mod tests {
         let log = log(folder.path());
         let found = |day: &str, level: &str, text: &str| {
             let some = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
-            let filter = Filter { day: day.parse().ok(), level: some(level), text: some(text) };
+            let levels = some(level).into_iter().collect();
+            let filter = Filter { day: day.parse().ok(), levels, text: some(text) };
             messages(&log.page(&filter, 1, 10).unwrap())
         };
         assert_eq!(found("2026-01-04", "", ""), ["任务 7", "say \"hi\""]);
@@ -369,8 +333,8 @@ mod tests {
         assert!(size > 30 * BLOCK);
         fs::write(folder.path().join("app.log"), text).unwrap();
         let read = |level: Option<&str>, n: usize| {
-            let filter =
-                Filter { day: "2026-01-05".parse().ok(), level: level.map(str::to_owned), text: None };
+            let levels = level.map(str::to_owned).into_iter().collect();
+            let filter = Filter { day: "2026-01-05".parse().ok(), levels, text: None };
             let mut left = SCAN_MAX;
             let lines = log.newest_within(&filter, n, &mut left).unwrap();
             let lines: Vec<_> = lines.iter().map(|l| shaped(l)["msg"].as_str().unwrap().to_owned()).collect();

@@ -2,11 +2,13 @@
 //! never logged: settings print redacted, command texts and request bodies are not logged at all.
 
 use super::daily::{Daily, Place};
+use super::tail::{Tail, Tee};
 use crate::clock::Clock;
 use crate::config::{Config, LogConfig};
 use chrono_tz::Tz;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::broadcast;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -37,8 +39,9 @@ pub fn init(config: &Config, clock: Clock, terminal: Terminal) -> Result<(Contro
     let place = Place::new(&config.log);
     let path = crate::config::shown(place.current());
     let daily = Daily::open(place, *days, config.zone, clock.clone());
-    let (writer, guard) =
-        tracing_appender::non_blocking(daily.map_err(|source| LogError::File { path, source })?);
+    let tail = Tail::default();
+    let daily = tail.tee(daily.map_err(|source| LogError::File { path, source })?);
+    let (writer, guard) = tracing_appender::non_blocking(daily);
     let time = LocalTime { zone: config.zone, clock };
     let terminal = (terminal == Terminal::Lines).then(|| {
         fmt::layer()
@@ -61,12 +64,15 @@ pub fn init(config: &Config, clock: Clock, terminal: Terminal) -> Result<(Contro
         .with(file)
         .try_init()
         .map_err(|_| LogError::Twice)?;
-    Ok((Control::new(level, Some(handle)), guard))
+    Ok((Control::new(level, Some(handle), tail), guard))
 }
 
 /// What can be changed of the log while it is written. A clone controls the same log.
 #[derive(Clone, Debug)]
-pub struct Control(Arc<Mutex<State>>);
+pub struct Control {
+    state: Arc<Mutex<State>>,
+    tail: Tail,
+}
 
 #[derive(Debug)]
 struct State {
@@ -77,13 +83,24 @@ struct State {
 }
 
 impl Control {
-    fn new(level: &str, handle: Option<reload::Handle<EnvFilter, Registry>>) -> Self {
-        Self(Arc::new(Mutex::new(State { level: level.to_owned(), enabled: true, handle })))
+    fn new(level: &str, handle: Option<reload::Handle<EnvFilter, Registry>>, tail: Tail) -> Self {
+        let state = State { level: level.to_owned(), enabled: true, handle };
+        Self { state: Arc::new(Mutex::new(state)), tail }
     }
 
     /// Of a process that set up a log of its own.
     pub fn detached() -> Self {
-        Self::new("info", None)
+        Self::new("info", None, Tail::default())
+    }
+
+    /// The lines that are written from now on.
+    pub fn lines(&self) -> broadcast::Receiver<Arc<str>> {
+        self.tail.listen()
+    }
+
+    /// A writer of lines that those who listen are told of: for a process with a log of its own.
+    pub fn tee<W: Write>(&self, inner: W) -> Tee<W> {
+        self.tail.tee(inner)
     }
 
     /// Logs at this level from now on, or once the log is on again.
@@ -97,11 +114,11 @@ impl Control {
     }
 
     pub fn is_enabled(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).enabled
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).enabled
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
         let filter = EnvFilter::new(if state.enabled { &state.level } else { "off" });
         if let Some(Err(e)) = state.handle.as_ref().map(|handle| handle.reload(filter)) {

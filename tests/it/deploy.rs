@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The names that the project this one follows promises.
+/// The names that the project this one follows promises, and ours for the console.
 const TARGETS: &str = "help env-check install install-dev build clean start start-bg start-daemon stop \
     stop-all status restart reload dev fmt format lint type-check quality test test-unit test-api \
     test-models test-core test-all test-coverage test-html test-full security-scan init-db migrate \
-    migrate-create backup-db docker release install-service uninstall-service";
+    migrate-create backup-db docker release install-service uninstall-service console test-web";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -51,6 +51,45 @@ fn every_known_target_is_there_and_says_what_it_does() {
     for target in TARGETS.split_whitespace() {
         assert!(phony.split_whitespace().any(|name| name == target), "{target} is a file's name");
     }
+}
+
+/// A clone without Node still builds the server; who asks for the page itself is told what is missing.
+#[test]
+fn without_node_the_console_says_how_to_get_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (web, tools) = (dir.path().join("web"), dir.path().join("bin"));
+    for folder in [&web, &tools, &dir.path().join("scripts")] {
+        fs::create_dir(folder).unwrap();
+    }
+    for file in
+        ["index.html", "openapi.json", "package.json", "package-lock.json", "vite.config.ts", "tsconfig.json"]
+    {
+        fs::write(web.join(file), "").unwrap();
+    }
+    for folder in ["src", "public", "scripts"] {
+        fs::create_dir(web.join(folder)).unwrap();
+    }
+    let script = dir.path().join("scripts/console.sh");
+    fs::copy(root().join("scripts/console.sh"), &script).unwrap();
+    for tool in ["bash", "dirname", "find"] {
+        let out = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().unwrap();
+        let place = String::from_utf8(out.stdout).unwrap();
+        std::os::unix::fs::symlink(place.trim(), tools.join(tool)).unwrap();
+    }
+    let run = |args: &[&str]| {
+        let out = Command::new("bash").arg(&script).args(args).env("PATH", &tools).output().unwrap();
+        (out.status.code(), String::from_utf8(out.stderr).unwrap())
+    };
+    for (args, code) in [(&[][..], Some(1)), (&["--optional"], Some(0))] {
+        let (ended, said) = run(args);
+        assert_eq!(ended, code, "{said}");
+        assert!(said.contains("Node is missing") && said.contains("make console"), "{said}");
+        assert_eq!(said.lines().count(), 2, "{said}");
+    }
+    // A page that is newer than its sources needs no Node.
+    fs::create_dir(web.join("dist")).unwrap();
+    fs::write(web.join("dist/index.html"), "").unwrap();
+    assert_eq!(run(&[]), (Some(0), String::new()));
 }
 
 #[test]

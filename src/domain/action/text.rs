@@ -9,6 +9,8 @@ mod func;
 mod http;
 
 #[cfg(test)]
+mod form_test;
+#[cfg(test)]
 #[path = "text_test.rs"]
 mod text_test;
 
@@ -45,6 +47,37 @@ pub fn parse(mode: Mode, text: &str) -> Result<Action, Vec<FieldError>> {
     }
 }
 
+/// The keys of a command text with their values, in the order written; a bare text is one or two keys.
+///
+/// Keys have their main name (`headers` for `header`, `arg` for `args`) and occur once: headers written
+/// in several places are joined with `|||` at the first of them. Values are trimmed, but for `data`,
+/// whose bytes count. An empty value is one that was written without anything.
+///
+/// `None`: the text cannot be taken apart without an error (an unknown key, one that is given twice,
+/// text before the first key, too long, a NUL), so a form would lose something. Whether the values are
+/// any good is not looked at: a form exists to mend them.
+pub fn form(mode: Mode, text: &str) -> Option<Vec<(&'static str, String)>> {
+    let mut errors = Errors::default();
+    let fields = fields(mode, text, &mut errors)?;
+    if !errors.list.is_empty() {
+        return None;
+    }
+    let mut form: Vec<(&'static str, String)> = Vec::with_capacity(fields.list.len());
+    for (key, value) in fields.list {
+        let value = if key == "data" { http::without_line_end(value) } else { value.trim() };
+        match form.iter_mut().find(|(earlier, _)| *earlier == key) {
+            Some((_, all)) if !value.is_empty() => {
+                let between = if all.is_empty() { "" } else { "|||" };
+                all.push_str(between);
+                all.push_str(value);
+            }
+            Some(_) => {}
+            None => form.push((key, value.to_owned())),
+        }
+    }
+    Some(form)
+}
+
 /// The keys of a mode, aliases included, in the order in which they are documented.
 pub fn known_keys(mode: Mode) -> &'static [&'static str] {
     match mode {
@@ -60,6 +93,16 @@ fn segments(value: &str) -> impl Iterator<Item = &str> {
 }
 
 fn read(mode: Mode, text: &str, errors: &mut Errors) -> Option<Action> {
+    let fields = fields(mode, text, errors)?;
+    match mode {
+        Mode::Http => http::read(&fields, errors).map(|http| Action::Http(Box::new(http))),
+        Mode::Command => command::read(&fields, errors).map(Action::Command),
+        Mode::Func => func::read(&fields, errors).map(Action::Func),
+    }
+}
+
+/// The keys and values of a text; `None` when it is not even looked into.
+fn fields<'a>(mode: Mode, text: &'a str, errors: &mut Errors) -> Option<Fields<'a>> {
     if text.len() > MAX_TEXT_BYTES {
         let size = text.len();
         errors.plain(
@@ -78,12 +121,7 @@ fn read(mode: Mode, text: &str, errors: &mut Errors) -> Option<Action> {
         return None;
     }
     let text = text.trim_start_matches(|c: char| c == BOM || c.is_whitespace());
-    let fields = split(mode, text, errors);
-    match mode {
-        Mode::Http => http::read(&fields, errors).map(|http| Action::Http(Box::new(http))),
-        Mode::Command => command::read(&fields, errors).map(Action::Command),
-        Mode::Func => func::read(&fields, errors).map(Action::Func),
-    }
+    Some(split(mode, text, errors))
 }
 
 /// Cuts the text at its key lines. A text without one is bare: a shell command may well print

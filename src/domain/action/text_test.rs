@@ -368,7 +368,7 @@ fn all_errors_are_collected() {
     assert_eq!(list.len(), 9, "{list:?}");
     assert_eq!(errors(Mode::Http, &"【bad】\n".repeat(5000)).len(), MAX_ERRORS);
     let first = parse(Mode::Http, "【url】http://a\n【times】many").unwrap_err().remove(0);
-    assert_eq!((first.field, first.value), ("command", json!("many")));
+    assert_eq!((first.field.as_ref(), first.value), ("command", json!("many")));
     assert_eq!(first.message.zh, "【times】应为 0 到 10000 的整数，例如 3（0 即一次）");
 }
 
@@ -458,12 +458,12 @@ fn texts_up_to_the_bound_are_read() {
     }
 }
 
-fn modes() -> impl Strategy<Value = Mode> {
+pub fn modes() -> impl Strategy<Value = Mode> {
     prop::sample::select(Mode::ALL.to_vec())
 }
 
 /// Texts near the form: keys, brackets, separators and noise.
-fn near_texts() -> impl Strategy<Value = String> {
+pub fn near_texts() -> impl Strategy<Value = String> {
     let words: Vec<&'static str> = Mode::ALL.iter().flat_map(|m| known_keys(*m).iter().copied()).collect();
     let part = prop_oneof![
         prop::sample::select(words).prop_map(|k| format!("【{k}】")),

@@ -56,7 +56,7 @@ impl IntervalSchedule {
         Self::every(u64::try_from(nanos / NANOS).unwrap_or(u64::MAX))
     }
 
-    #[cfg(test)]
+    /// From one instant to the next.
     pub fn seconds(self) -> u32 {
         self.seconds
     }

@@ -7,6 +7,8 @@ pub mod cron;
 pub mod interval;
 #[cfg(test)]
 mod table_test;
+pub mod warnings;
+mod words;
 
 use super::{Text, UtcMs};
 use chrono_tz::Tz;
@@ -38,12 +40,33 @@ impl Schedule {
         }
     }
 
+    /// Reads a trigger from a stored job's columns; an empty `timezone` is the server's zone. `None` when
+    /// they were written by another version or by hand and mean nothing here.
+    pub fn stored(
+        trigger_type: &str,
+        cron_expr: &str,
+        interval_seconds: i64,
+        timezone: &str,
+        server_zone: Tz,
+    ) -> Option<Self> {
+        match trigger_type {
+            "interval" => IntervalSchedule::every(interval_seconds.unsigned_abs()).map(Self::Interval).ok(),
+            _ => Self::parse(cron_expr, timezone.parse().unwrap_or(server_zone)).ok(),
+        }
+    }
+
     /// The first instant strictly after `after`; `None` when there is none any more.
     pub fn next_after(&self, phase: UtcMs, after: UtcMs) -> Option<UtcMs> {
         match self {
             Self::Cron(s) => s.next_after(after),
             Self::Interval(s) => s.next_after(phase, after),
         }
+    }
+
+    /// The first `most` instants after `after`, in their order.
+    pub fn fires(&self, phase: UtcMs, after: UtcMs, most: usize) -> Vec<UtcMs> {
+        let first = self.next_after(phase, after);
+        std::iter::successors(first, |last| self.next_after(phase, *last)).take(most).collect()
     }
 
     /// The newest instant in `(after, upto]`.

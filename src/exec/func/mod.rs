@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Bytes of a function's code that are shown.
+const CODE_MAX: usize = 64 << 10;
 /// Functions of the user's own that an error names.
 const LISTED_MAX: usize = 100;
 
@@ -69,6 +71,14 @@ pub struct Listing {
     pub python: python::Status,
 }
 
+/// A function that a name leads to.
+#[derive(Clone, Debug)]
+pub enum Known {
+    Builtin(&'static Builtin),
+    /// With its code, when that can be shown.
+    User(Function, Option<String>),
+}
+
 impl Functions {
     pub fn new(settings: Settings) -> Self {
         Self { python: Arc::new(Python::new(settings.python.clone())), settings: Arc::new(settings) }
@@ -81,6 +91,12 @@ impl Functions {
             failed: self.python.failures(),
             python: self.python.status().await,
         }
+    }
+
+    /// The function that a call of this name would reach.
+    pub fn known(&self, name: &str) -> Option<Known> {
+        let user = || self.python.find(name, CODE_MAX).map(|(function, code)| Known::User(function, code));
+        find(name).map(Known::Builtin).or_else(user)
     }
 
     /// Reads the user's folder again; calls in flight and waiting are not disturbed.
@@ -282,7 +298,7 @@ mod tests {
     }
 
     async fn go(action: &FuncAction, ctx: &Context) -> Report {
-        let http = Http::new(1 << 20).unwrap();
+        let http = Http::new(1 << 20, Arc::default()).unwrap();
         let functions = Functions::new(Settings::default());
         let tools = Tools { http: &http, keep: 1 << 20, functions: &functions };
         run(action, ctx, &tools, &mut output::Output::new(&ctx.live, ctx.output_limit)).await
@@ -375,7 +391,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_thread_is_told_of_timeout_and_cancel() {
-        let http = Http::new(1 << 20).unwrap();
+        let http = Http::new(1 << 20, Arc::default()).unwrap();
         let functions = Functions::new(Settings::default());
         let tools = Tools { http: &http, keep: 0, functions: &functions };
         for cancel in [false, true] {

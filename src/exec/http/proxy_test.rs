@@ -127,19 +127,6 @@ async fn socks_proxies_get_credentials_and_resolve_names_when_asked_to() {
     }
 }
 
-#[test]
-fn clients_are_kept_by_proxy_and_bounded() {
-    let http = Http::new(1).expect("a client");
-    let proxy = |n: usize| -> Url { format!("http://127.0.0.1:{}", 1000 + n).parse().expect("a URL") };
-    for n in (0..MAX_PROXY_CLIENTS).chain([0, MAX_PROXY_CLIENTS]) {
-        http.client(Some(&proxy(n))).expect("a client");
-    }
-    let kept: Vec<Url> =
-        http.proxied.lock().expect("the clients").iter().map(|(url, _)| url.clone()).collect();
-    assert_eq!(kept.len(), MAX_PROXY_CLIENTS);
-    assert!(kept.contains(&proxy(0)) && !kept.contains(&proxy(1)), "the least recently used gave way");
-}
-
 /// Runs in a process of its own, with a proxy in its environment; see the next test.
 #[tokio::test]
 #[ignore = "started by the_servers_own_proxy_is_not_used"]

@@ -1,10 +1,8 @@
 //! Says in words what went wrong with a request, in both languages and with the causes that the
 //! libraries name, and keeps passwords out of it.
 
-use super::MAX_REDIRECTS;
 use crate::domain::Text;
 use crate::domain::action::HttpAction;
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::io;
 use url::Url;
@@ -47,20 +45,11 @@ fn causes(error: &reqwest::Error) -> Vec<&(dyn StdError + 'static)> {
     all
 }
 
-fn meaning(
-    error: &reqwest::Error,
-    causes: &[&(dyn StdError + 'static)],
-) -> (Cow<'static, str>, Cow<'static, str>) {
+fn meaning(error: &reqwest::Error, causes: &[&(dyn StdError + 'static)]) -> (&'static str, &'static str) {
     let tls = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>());
     let io = causes.iter().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     let dns = causes.iter().any(|cause| cause.to_string().contains("dns error"));
-    let words = match (tls, io) {
-        _ if error.is_redirect() => {
-            return (
-                format!("重定向超过 {MAX_REDIRECTS} 次").into(),
-                format!("more than {MAX_REDIRECTS} redirects").into(),
-            );
-        }
+    match (tls, io) {
         _ if dns => ("无法解析主机名", "the host name could not be resolved"),
         (Some(rustls::Error::InvalidCertificate(_)), _) => {
             ("服务器证书不受信任", "the server's certificate is not trusted")
@@ -74,8 +63,7 @@ fn meaning(
         }
         _ if error.is_builder() => ("请求无法构造", "the request could not be built"),
         _ => ("请求失败", "the request failed"),
-    };
-    (words.0.into(), words.1.into())
+    }
 }
 
 fn chain(error: &reqwest::Error, causes: &[&(dyn StdError + 'static)], action: &HttpAction) -> String {

@@ -196,7 +196,7 @@ async fn a_database_that_holds_something_is_left_alone() {
     let old = add(&to, "old").await;
     let refused = from.copy_into(&to, |_| {}).await.unwrap_err().to_string();
     assert!(refused.contains("holds jobs already"), "{refused}");
-    write(&to, vec![JobWrite::Delete { id: old.id, with_runs: true }]).await;
+    write(&to, vec![JobWrite::Delete { id: old.id, with_runs: true, version: None }]).await;
     to.save_setting("lists", &json!([])).await.unwrap();
     let refused = from.copy_into(&to, |_| {}).await.unwrap_err().to_string();
     assert!(refused.contains("holds settings already"), "{refused}");

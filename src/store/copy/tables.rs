@@ -99,6 +99,22 @@ pub(super) const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "tj_tokens",
+        key: "id",
+        makes_ids: true,
+        columns: &[
+            ("id", Int),
+            ("admin_id", Int),
+            ("kind", Text),
+            ("name", Text),
+            ("role", Text),
+            ("hash", Text),
+            ("created_ms", Int),
+            ("expires_ms", Int),
+            ("used_ms", Int),
+        ],
+    },
+    Table {
         name: "tj_jobs",
         key: "id",
         makes_ids: true,
@@ -123,6 +139,7 @@ pub(super) const TABLES: &[Table] = &[
             ("stop_reason", Text),
             ("created_ms", Int),
             ("updated_ms", Int),
+            ("version", Int),
         ],
     },
     Table {

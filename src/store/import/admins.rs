@@ -7,7 +7,7 @@ use super::super::{Error, Result};
 use super::read::{ID_MAX, OldRow, Table, cut};
 use super::{How, Imported};
 use crate::domain::Text;
-use argon2::{Argon2, PasswordHasher};
+use crate::password;
 use chrono_tz::Tz;
 use std::collections::HashSet;
 
@@ -107,16 +107,12 @@ async fn insert(
 }
 
 /// What is stored of a password: a bcrypt hash as it is, the hash of anything else.
-fn stored(password: &str) -> Result<Option<String>> {
-    if password.is_empty() {
+fn stored(given: &str) -> Result<Option<String>> {
+    if given.is_empty() {
         return Ok(None);
     }
-    let bcrypt = password.len() == 60 && ["$2a$", "$2b$", "$2y$"].iter().any(|p| password.starts_with(p));
-    if bcrypt {
-        return Ok(Some(password.to_owned()));
+    if password::is_bcrypt(given) {
+        return Ok(Some(given.to_owned()));
     }
-    let hash = Argon2::default()
-        .hash_password(password.as_bytes())
-        .map_err(|e| Error::Data(format!("hashing an admin's password: {e}")))?;
-    Ok(Some(hash.to_string()))
+    password::hash(given).map(Some).map_err(|e| Error::Data(format!("an admin's password: {e}")))
 }

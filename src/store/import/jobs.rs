@@ -222,7 +222,7 @@ fn mended(mut draft: JobDraft, zone: Tz) -> std::result::Result<(JobSpec, Vec<Fi
 }
 
 fn mend(draft: &mut JobDraft, error: &FieldError) {
-    match error.field {
+    match error.field.as_ref() {
         "name" => {
             let name = draft.name.take().unwrap_or_default().replace(char::is_control, " ");
             draft.name = Some(cut(name.trim(), NAME_MAX).to_owned());
@@ -271,7 +271,8 @@ fn described(row: &OldRow, desc: &str, wrong: &[FieldError]) -> String {
             cut(&error.message.zh, 150),
             cut(&error.message.en, 150)
         );
-        let originals: &[&str] = if error.field == "mode" { &["mode", "command"] } else { &[error.field] };
+        let originals: &[&str] =
+            if error.field == "mode" { &["mode", "command"] } else { &[error.field.as_ref()] };
         for column in originals.iter().filter(|column| seen.insert(**column)) {
             let original = row.text(column).unwrap_or("NULL").replace('\0', " ");
             note = format!("{note}\n{column} = {}", cut(&original, ORIGINAL_MAX));

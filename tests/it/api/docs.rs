@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The paths of the contract that exist. A path that is added here must be in the document.
-const PATHS: [(&str, &str); 41] = [
+const PATHS: &[(&str, &str)] = &[
     ("POST", "/jobs/add"),
     ("POST", "/jobs/edit"),
     ("POST", "/jobs/del"),
@@ -46,8 +46,59 @@ const PATHS: [(&str, &str); 41] = [
     ("POST", "/jobs/ip-control/blacklist/remove"),
     ("GET", "/jobs/health"),
     ("GET", "/health"),
+    ("GET", "/api/v1/system"),
+    ("POST", "/api/v1/system/reload"),
+    ("POST", "/api/v1/system/reconcile"),
+    ("GET", "/api/v1/access"),
+    ("POST", "/api/v1/access/{list}"),
+    ("DELETE", "/api/v1/access/{list}/{entry}"),
+    ("GET", "/api/v1/session"),
+    ("POST", "/api/v1/session"),
+    ("DELETE", "/api/v1/session"),
+    ("POST", "/api/v1/session/claim"),
+    ("POST", "/api/v1/session/password"),
+    ("GET", "/api/v1/accounts"),
+    ("POST", "/api/v1/accounts"),
+    ("PATCH", "/api/v1/accounts/{id}"),
+    ("DELETE", "/api/v1/accounts/{id}"),
+    ("GET", "/api/v1/tokens"),
+    ("POST", "/api/v1/tokens"),
+    ("DELETE", "/api/v1/tokens/{id}"),
+    ("POST", "/admin/login"),
+    ("POST", "/admin/register"),
+    ("GET", "/admin/profile"),
+    ("POST", "/admin/profile"),
+    ("GET", "/admin/list"),
+    ("POST", "/admin/status"),
+    ("POST", "/admin/delete"),
+    ("GET", "/api/v1/overview"),
+    ("GET", "/api/v1/jobs"),
+    ("POST", "/api/v1/jobs"),
+    ("GET", "/api/v1/jobs/{id}"),
+    ("PATCH", "/api/v1/jobs/{id}"),
+    ("DELETE", "/api/v1/jobs/{id}"),
+    ("POST", "/api/v1/jobs/{id}/run"),
+    ("POST", "/api/v1/jobs/{id}/stop"),
+    ("POST", "/api/v1/jobs/{id}/start"),
+    ("GET", "/api/v1/jobs/{id}/fires"),
+    ("POST", "/api/v1/jobs/check"),
+    ("POST", "/api/v1/jobs/bulk"),
+    ("GET", "/api/v1/jobs/export"),
+    ("POST", "/api/v1/jobs/import"),
+    ("GET", "/api/v1/runs"),
+    ("GET", "/api/v1/runs/{id}"),
+    ("GET", "/api/v1/runs/{id}/output"),
+    ("POST", "/api/v1/runs/{id}/stop"),
+    ("POST", "/api/v1/runs/{id}/again"),
     ("GET", "/api/v1/runs/{id}/live"),
     ("POST", "/api/v1/runs/test"),
+    ("GET", "/api/v1/events"),
+    ("GET", "/api/v1/functions"),
+    ("POST", "/api/v1/functions/reload"),
+    ("GET", "/api/v1/functions/{name}"),
+    ("POST", "/api/v1/functions/{name}/try"),
+    ("GET", "/api/v1/logs"),
+    ("GET", "/api/v1/logs/live"),
 ];
 
 /// Every path of the document with its method and operation.
@@ -138,19 +189,27 @@ async fn the_document_is_valid() {
         );
         assert!(!operation["summary"].as_str().unwrap().is_empty(), "{path}");
         let answers = operation["responses"].as_object().unwrap();
-        let response = answers.get("200").or(answers.get("202")).unwrap();
-        assert!(response["description"].is_string(), "{path}");
-        let media = keys(&response["content"])[0];
-        assert!(response["content"][media]["schema"].is_object(), "{path}");
+        let response = answers.iter().find(|(status, _)| status.starts_with('2')).unwrap();
+        assert!(response.1["description"].is_string(), "{path}");
+        if response.0 != "204" {
+            let media = keys(&response.1["content"])[0];
+            assert!(response.1["content"][media]["schema"].is_object(), "{path}");
+        }
         if method == "GET" {
             assert!(operation.get("requestBody").is_none(), "{path}");
         }
         let mut names = BTreeSet::new();
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             let in_path = path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap()));
-            assert_eq!(parameter["in"], if in_path { "path" } else { "query" }, "{path}");
+            let place = match parameter["name"].as_str().unwrap() {
+                "If-Match" => "header",
+                _ if in_path => "path",
+                _ => "query",
+            };
+            assert_eq!(parameter["in"], place, "{path}");
             assert!(!in_path || parameter["required"] == true, "{path}");
             assert!(parameter["schema"]["type"].is_string(), "{path} {parameter}");
+            assert!(parameter["description"].is_string(), "{path} {parameter}");
             assert!(names.insert(parameter["name"].as_str().unwrap()), "{path}: {parameter} twice");
         }
         for (kind, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
@@ -173,12 +232,12 @@ async fn the_document_names_the_fields_of_the_answers() {
     app.ended(id, 1).await;
     let document = app.get("/openapi.json").await;
     for (schema, value) in [
-        ("Job", app.job(id).await),
-        ("Run", app.runs(id).await.remove(0)),
+        ("CompatJob", app.job(id).await),
+        ("CompatRun", app.runs(id).await.remove(0)),
         ("ScheduledJob", app.get("/jobs/scheduler").await["data"][0].clone()),
-        ("Function", app.get("/jobs/functions").await["data"][0].clone()),
+        ("CompatFunction", app.get("/jobs/functions").await["data"][0].clone()),
         ("JobStatus", app.get("/jobs/jobStatus").await),
-        ("JobState", app.get("/jobs/jobState").await["data"].clone()),
+        ("JobStateCounts", app.get("/jobs/jobState").await["data"].clone()),
         ("Health", app.get("/health").await),
         ("Process", app.get("/jobs/health").await["data"].clone()),
         ("Triggered", app.post("/jobs/run", json!({"id": id})).await["data"].clone()),
@@ -282,7 +341,6 @@ async fn the_pages_come_from_the_binary_alone() {
         }
     }
     assert!(assets >= 3, "{html}");
-    assert_eq!(get(&app, "/").send().await.unwrap().url().path(), "/docs/", "where a browser comes first");
 }
 
 #[tokio::test]
@@ -304,5 +362,20 @@ async fn an_asset_that_is_not_there_is_a_404_in_the_envelope() {
         let (status, answer) = send(get(&app, path).header("Accept-Language", "en")).await;
         assert_eq!((status, &answer["code"]), (404, &json!(404)), "{path}");
         assert!(answer["msg"].as_str().unwrap().contains("no such path"), "{answer}");
+    }
+}
+
+/// The console's types are made from this file; `make openapi` writes it anew.
+#[tokio::test]
+async fn the_committed_document_is_the_servers() {
+    let app = TestApp::start().await;
+    let document = app.get("/openapi.json").await;
+    let text = serde_json::to_string_pretty(&document).unwrap() + "\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/web/openapi.json");
+    if std::env::var_os("WRITE_OPENAPI").is_some() {
+        std::fs::write(path, text).unwrap();
+    } else {
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(committed == text, "web/openapi.json is not what the server answers: make openapi");
     }
 }

@@ -32,6 +32,7 @@ async fn by_default_this_machine_is_let_in() {
 async fn an_address_off_the_whitelist_gets_nothing_at_all() {
     let app = TestApp::with(&[("IP_WHITELIST", "10.0.0.0/8")]).await;
     for path in [
+        "/",
         "/health",
         "/jobs/list",
         "/jobs/health",

@@ -35,8 +35,8 @@ async fn output_is_shown_as_it_is_printed_and_again_when_the_run_has_ended() {
     for events in [&mut first, &mut late] {
         assert_eq!(events.text().await, "after 后\n");
         let end = events.ended().await;
-        assert_eq!(keys(&end), ["id", "outcome", "duration_ms"]);
         assert_eq!((&end["id"], &end["outcome"]), (&json!(run), &json!("success")));
+        assert_eq!(end["scheduled"], "2026-01-05T08:00:00.000Z", "the run as it is shown elsewhere");
     }
     app.ended(id, 1).await;
     let mut after = Events::of(&app, &run).await;
@@ -135,11 +135,11 @@ async fn a_draft_is_tried_without_a_job_being_kept() {
         app.until(async |app| app.get(&format!("/jobs/read?id={id}")).await["code"] == 404).await;
         assert_eq!(column(&app.runs(id).await, "exec_id"), [run.as_str()], "the record stays");
     }
-    let draft = json!({"name": "x", "mode": "http", "command": "", "timezone": "Nowhere"});
+    let draft = json!({"name": "x", "mode": "http", "command": "", "trigger": {"timezone": "Nowhere"}});
     let (status, answer) = send(post(&app, "/api/v1/runs/test").json(&draft)).await;
     assert_eq!(status, 422);
     let fields: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|e| &e["field"]).collect();
-    assert_eq!(fields, ["timezone", "command"], "{answer}");
+    assert_eq!(fields, ["trigger.timezone", "command"], "{answer}");
     let (status, _) = send(post(&app, "/api/v1/runs/test").body("{")).await;
     assert_eq!(status, 400);
 }

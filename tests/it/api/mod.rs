@@ -2,6 +2,8 @@
 //! topic; what they share is here.
 
 mod answers;
+mod auth;
+mod console;
 mod docs;
 mod guard;
 mod inputs;
@@ -14,6 +16,14 @@ mod robust;
 mod runs;
 mod seed;
 mod settings;
+mod v1_events;
+mod v1_files;
+mod v1_functions;
+mod v1_jobs;
+mod v1_logs;
+mod v1_overview;
+mod v1_runs;
+mod v1_system;
 mod validation;
 
 use crate::support::TestApp;

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod clock;
+mod egress;
 mod fires;
 mod functions;
 mod overlap;

@@ -77,7 +77,7 @@ async fn check_job_takes_in_what_was_changed_behind_our_back() {
         "UPDATE tj_jobs SET cron_expr = '30 * * * * *' WHERE name = 'changed'",
         "INSERT INTO tj_jobs SELECT 100, 'added', descr, trigger_type, cron_expr, interval_seconds, timezone, mode, command, \
          enabled, allow_mode, max_run_count, misfire_policy, misfire_window, recovery, remove_task, remove_log, stop_reason, \
-         created_ms, updated_ms FROM tj_jobs WHERE name = 'kept'",
+         created_ms, updated_ms, version FROM tj_jobs WHERE name = 'kept'",
         "INSERT INTO tj_job_state SELECT 100, decided_ms, 0, NULL, NULL, 0 FROM tj_job_state LIMIT 1",
     ];
     app.database().run(&statements).await;

@@ -55,23 +55,22 @@ async fn migrate_says_which_tool_backs_up_a_server() {
     if settings.is_empty() {
         return;
     }
-    // As version 5 made it: with a newer migration this is to undo that one.
-    let statements =
-        ["ALTER TABLE tj_system DROP COLUMN term", "DELETE FROM tj_migrations WHERE version = 6"];
+    // As version 7 made it: with a newer migration this is to undo that one.
+    let statements = ["DROP TABLE tj_tokens", "DELETE FROM tj_migrations WHERE version = 8"];
     stopped.database.run(&statements).await;
     let run = |args: &[&str]| {
         run_in(stopped.folder.path(), args, settings.iter().map(|(k, v)| (k.as_str(), v.as_str()))).stdout
     };
     let plan = run(&["migrate", "--dry-run"]);
     assert!(
-        plan.contains("version 5, would be brought to 6") && plan.contains("0006 term: would run"),
+        plan.contains("version 7, would be brought to 8") && plan.contains("0008 tokens: would run"),
         "{plan}"
     );
     let tool = |said: &str| said.contains("mysqldump") || said.contains("pg_dump");
     assert!(tool(&plan) && plan.ends_with("nothing was changed\n"), "{plan}");
     let done = run(&["migrate"]);
     assert!(
-        tool(&done) && done.contains("0006 term: done\n") && done.contains("from version 5 to 6"),
+        tool(&done) && done.contains("0008 tokens: done\n") && done.contains("from version 7 to 8"),
         "{done}"
     );
 }

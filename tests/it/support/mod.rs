@@ -38,6 +38,8 @@ pub struct TestApp {
     folder: Arc<tempfile::TempDir>,
     settings: Vec<(String, String)>,
     database: Database,
+    /// The server's own, which writes nothing: whoever writes through its `tee` is its log.
+    pub log: Control,
 }
 
 impl TestApp {
@@ -67,11 +69,13 @@ impl TestApp {
         // A failing test shows what the server said.
         let _ = tracing_subscriber::fmt().with_env_filter("info").with_test_writer().try_init();
         let (stop, stopped) = watch::channel(Stop::No);
-        let app = App::build(parts(folder.path(), &settings, &database, &clock, stopped)).await.unwrap();
+        let parts = parts(folder.path(), &settings, &database, &clock, stopped);
+        let log = parts.log.clone();
+        let app = App::build(parts).await.unwrap();
         let events = app.events();
         let url = format!("http://127.0.0.1:{}", app.port());
         let served = tokio::spawn(app.serve());
-        Self { clock, url, http: client(), events, stop, served, folder, settings, database }
+        Self { clock, url, http: client(), events, stop, served, folder, settings, database, log }
     }
 
     pub fn folder(&self) -> &Path {
@@ -259,7 +263,7 @@ fn source(folder: PathBuf, settings: Vec<(String, String)>) -> ConfigSource {
     Box::new(move || Config::load(&flags, &env))
 }
 
-fn client() -> reqwest::Client {
+pub fn client() -> reqwest::Client {
     static TLS: Once = Once::new();
     TLS.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap()

@@ -12,7 +12,16 @@ pub struct Events {
 impl Events {
     /// Of a run's output.
     pub async fn of(app: &TestApp, run: &str) -> Self {
-        let answer = app.http.get(format!("{}/api/v1/runs/{run}/live", app.url)).send().await.unwrap();
+        Self::at(app, &format!("/api/v1/runs/{run}/live")).await
+    }
+
+    /// Of the stream at this path.
+    pub async fn at(app: &TestApp, path: &str) -> Self {
+        Self::from(app.http.get(format!("{}{path}", app.url))).await
+    }
+
+    pub async fn from(request: reqwest::RequestBuilder) -> Self {
+        let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         Self { answer, rest: Vec::new() }

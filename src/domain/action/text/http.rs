@@ -175,9 +175,11 @@ fn cookies(fields: &Fields, errors: &mut Errors) -> Option<String> {
 
 /// The body, byte for byte, but for the line break that ends its line in the text.
 fn data(fields: &Fields) -> Option<String> {
-    let value = fields.raw("data")?;
-    let value = value.strip_suffix('\n').map_or(value, |v| v.strip_suffix('\r').unwrap_or(v));
-    (!value.is_empty()).then(|| value.to_owned())
+    fields.raw("data").map(without_line_end).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+pub(super) fn without_line_end(value: &str) -> &str {
+    value.strip_suffix('\n').map_or(value, |v| v.strip_suffix('\r').unwrap_or(v))
 }
 
 fn proxy(fields: &Fields, errors: &mut Errors) -> Option<Url> {

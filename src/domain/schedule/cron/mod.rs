@@ -10,12 +10,13 @@
 mod parse;
 mod pattern;
 #[cfg(test)]
-mod tests;
+pub mod tests;
+mod words;
 mod zone;
 
 use super::{END_MS, Text, UtcMs};
 use chrono_tz::Tz;
-use pattern::Pattern;
+use pattern::{ALL_HOURS, Pattern};
 use zone::{Span, ZoneClock};
 
 /// A compiled cron expression in a zone. It owns no heap memory.
@@ -76,6 +77,42 @@ impl CronSchedule {
         self.pattern.fixed_time
     }
 
+    /// How often it fires on a day on which it does.
+    pub(super) fn times_a_day(&self) -> u64 {
+        self.pattern.times_before(86_400)
+    }
+
+    /// Whether neither day field is `*`, so that days match by one of two rules.
+    pub(super) fn has_both_day_fields(&self) -> bool {
+        !self.pattern.any_day && !self.pattern.any_weekday
+    }
+
+    /// The first change in `(after, upto]` by which the clock skips a time that the expression names.
+    pub(super) fn skip_between(&self, after: UtcMs, upto: UtcMs) -> Option<ClockChange> {
+        let mut changes = self.changes(after, upto).filter(|change| change.from < change.to);
+        changes.find(|change| self.names_time_in(change.from, change.to - 1))
+    }
+
+    /// The first change in `(after, upto]` that makes the clock show a time again that the expression
+    /// names.
+    pub(super) fn repeat_between(&self, after: UtcMs, upto: UtcMs) -> Option<ClockChange> {
+        let mut changes = self.changes(after, upto).filter(|change| change.from > change.to);
+        changes.find(|change| self.names_time_in(change.to, change.from - 1))
+    }
+
+    fn changes(&self, after: UtcMs, upto: UtcMs) -> impl Iterator<Item = ClockChange> {
+        let (lo, hi) = seconds_between(after, upto);
+        let spans = self.clock.spans(lo, hi).iter().filter(move |span| span.start >= lo);
+        spans.map(|span| ClockChange { from: span.seen, to: span.local_start() })
+    }
+
+    /// Whether a local time of `from..=upto` is named. A job that follows the clock and fires in every
+    /// hour names none: nobody expects it at one hour rather than another.
+    fn names_time_in(&self, from: i64, upto: i64) -> bool {
+        let any_hour = self.pattern.hours == ALL_HOURS;
+        (self.pattern.fixed_time || !any_hour) && self.pattern.next(from, upto).is_some()
+    }
+
     /// The part of a span within `lo..=hi`, as the local times that fire in it.
     fn part(&self, span: &Span, lo: i64, hi: i64) -> Part {
         let (lo, hi) = (lo.max(span.start), hi.min(span.end - 1));
@@ -109,6 +146,13 @@ impl CronSchedule {
         let at_gap_end = self.pattern.next(gap, part.from).is_some();
         u64::from(at_gap_end) + self.pattern.count(part.from + 1, part.upto)
     }
+}
+
+/// The zone's clock is set: what it shows before and after, in seconds of local time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ClockChange {
+    pub from: i64,
+    pub to: i64,
 }
 
 /// Local seconds `from..=upto` of one span. With a gap, the skipped seconds `gap..from` are meant

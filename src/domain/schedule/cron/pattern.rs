@@ -6,7 +6,8 @@
 //! Algorithms").
 
 pub(super) const DAY: i64 = 86_400;
-const ALL_MONTHS: u16 = 0b1_1111_1111_1110;
+pub(super) const ALL_HOURS: u32 = 0xff_ffff;
+pub(super) const ALL_MONTHS: u16 = 0b1_1111_1111_1110;
 
 /// The fields; bit `n` stands for the value `n`. No heap, so that a million of them fit in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,7 +267,7 @@ impl Pattern {
     }
 
     /// How many times of a day lie before `time`, in seconds of the day (at most 86,400).
-    fn times_before(&self, time: u32) -> u64 {
+    pub fn times_before(&self, time: u32) -> u64 {
         let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
         let below = |mask: u64, n: u32| u64::from((mask & ((1 << n) - 1)).count_ones());
         let has = |mask: u64, n: u32| mask >> n & 1;

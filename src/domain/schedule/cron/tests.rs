@@ -271,7 +271,8 @@ fn field(min: u32, max: u32) -> impl Strategy<Value = String> {
     ]
 }
 
-fn expression() -> impl Strategy<Value = String> {
+/// Expressions of every kind; some of them never fire and are refused.
+pub fn expression() -> impl Strategy<Value = String> {
     let second = prop_oneof![6 => Just("0".to_owned()), 1 => field(0, 59)];
     let day = prop_oneof![4 => Just("*".to_owned()), 3 => field(1, 31), 1 => Just("L".to_owned()),
         1 => (1u32..=31).prop_map(|n| format!("LW,{n}W"))];

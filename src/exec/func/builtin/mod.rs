@@ -214,7 +214,8 @@ pub(super) mod testing {
 
     /// Runs the function as a job would, over the network where it needs to.
     pub async fn run_with(builtin: &Builtin, raw: &str, ctx: &Context, settings: Settings) -> Report {
-        let (http, functions) = (Http::new(1 << 20).unwrap(), Functions::new(settings));
+        let (http, functions) =
+            (Http::new(1 << 20, std::sync::Arc::default()).unwrap(), Functions::new(settings));
         let tools = Tools { http: &http, keep: 1 << 16, functions: &functions };
         let mut output = output::Output::new(&ctx.live, ctx.output_limit);
         run(&action(builtin, raw), ctx, &tools, &mut output).await

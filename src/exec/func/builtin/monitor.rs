@@ -4,6 +4,7 @@
 use super::{Builtin, Call, Output, Param, Words, Work};
 use crate::domain::Text;
 use crate::domain::action::{HttpAction, Repeat};
+use crate::exec::egress::{Egress, Refused};
 use crate::exec::http::Http;
 use futures_util::future::BoxFuture;
 use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
@@ -47,7 +48,7 @@ fn monitor<'a>(call: &'a Call<'a>, http: &'a Http) -> BoxFuture<'a, Result<Outpu
             "cpu" => cpu(limit(arg(1))?).await,
             "load" => load(limit(arg(1))?),
             "process" => process(required(&check, arg(1), "nginx")?.to_owned()).await,
-            "port" => port(required(&check, arg(1), "127.0.0.1:22")?).await,
+            "port" => port(required(&check, arg(1), "127.0.0.1:22")?, http.egress()).await,
             "url" => url(required(&check, arg(1), "https://example.com")?, arg(2), call, http).await,
             _ => Err(Text::new(
                 format!("参数 1 “{check}” 不是检查项，可用：disk memory cpu load process port url"),
@@ -149,12 +150,17 @@ async fn process(name: String) -> Result<Output, Text> {
     Ok(Output::same(line))
 }
 
-async fn port(address: &str) -> Result<Output, Text> {
+async fn port(address: &str, egress: &Egress) -> Result<Output, Text> {
     let address = if address.contains(':') { address.to_owned() } else { format!("127.0.0.1:{address}") };
     let line = format!("check=port address={address}");
-    match tokio::net::TcpStream::connect(&address).await {
+    let connected = match address.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
+        Some((host, Ok(port))) => egress.connect(host, port).await,
+        _ => Err(Refused::Io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "the port is no number"))),
+    };
+    match connected {
         Ok(_) => Ok(Output::same(format!("{line} open=true"))),
-        Err(e) => Err(Text::new(
+        Err(Refused::Blocked(blocked)) => Err(blocked.text()),
+        Err(Refused::Io(e)) => Err(Text::new(
             format!("端口无法连接，请检查服务与地址（主机:端口）：{line} open=false（{e}）"),
             format!(
                 "the port does not answer; check the service and the address, host:port: {line} open=false ({e})"
@@ -270,7 +276,7 @@ mod tests {
     use std::sync::Arc;
 
     async fn go(raw: &str) -> Report {
-        let http = Http::new(1 << 20).unwrap();
+        let http = Http::new(1 << 20, Arc::default()).unwrap();
         let functions = crate::exec::func::Functions::new(crate::exec::func::Settings::default());
         let tools = Tools { http: &http, keep: 1 << 16, functions: &functions };
         let mut output = Output::new(&Arc::default(), 1 << 16);

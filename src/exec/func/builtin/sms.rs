@@ -182,7 +182,7 @@ async fn exchange(
         result,
         repeat: Repeat::default(),
     };
-    Ok(http.run(&action, call.ctx, call.ctx.output_limit).await)
+    Ok(http.run_unguarded(&action, call.ctx, call.ctx.output_limit).await)
 }
 
 /// The beginning of what the gateway answered, on one line.

@@ -22,10 +22,20 @@ pub struct Function {
     pub signature: String,
     pub doc: String,
     pub line: u32,
+    /// Its last line; `None`: its code is not in the file.
+    pub end: Option<u32>,
     pub params: Vec<Parameter>,
     /// The file's name in the folder.
     #[serde(skip)]
     pub file: String,
+}
+
+impl Function {
+    /// A command text that calls it.
+    pub fn example(&self) -> String {
+        let required: Vec<_> = self.params.iter().filter(|p| p.required).map(|p| p.name.as_str()).collect();
+        format!("{} {}", self.name, required.join(",")).trim_end().to_owned()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -101,6 +111,17 @@ impl Generation {
         self.by_name.get(name).or_else(|| {
             self.by_name.values().filter(|f| f.name.eq_ignore_ascii_case(name)).min_by_key(|f| &f.name)
         })
+    }
+
+    /// A function's lines as they are in force, whatever the disk holds by now; at most `most` bytes.
+    pub fn code(&self, function: &Function, most: usize) -> Option<String> {
+        let bytes = &self.files.get(&function.file)?.source.bytes;
+        let (first, end) = (function.line.max(1) as usize, function.end? as usize);
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n').skip(first - 1);
+        let code = lines.take((end + 1).saturating_sub(first)).collect::<Vec<_>>().concat();
+        let mut code = String::from_utf8_lossy(&code).trim_end().to_owned();
+        code.truncate(code.floor_char_boundary(most));
+        Some(code)
     }
 
     /// By file, and in the order in which they stand there.

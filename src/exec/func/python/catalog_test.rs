@@ -6,6 +6,7 @@ fn function(name: &str, line: u32) -> Function {
         signature: format!("{name}()"),
         doc: String::new(),
         line,
+        end: None,
         params: Vec::new(),
         file: String::new(),
     }
@@ -59,6 +60,20 @@ fn a_function_is_found_in_any_case_and_best_in_its_own() {
     let (next, _) = Generation::default().next("p".into(), &present(&["a.py"]), all);
     assert_eq!(next.find("tally").unwrap().name, "tally");
     assert_eq!(next.find("TALLY").unwrap().name, "Tally");
+}
+
+#[test]
+fn a_functions_code_is_its_lines_as_they_were_loaded() {
+    let mut one = loaded("a.py", &["one"]);
+    one.source.bytes = Arc::from("import os\n@wraps\ndef 一():\n    pass\n\nrest = 1\n".as_bytes());
+    (one.functions[0].line, one.functions[0].end) = (2, Some(5));
+    let (next, _) = Generation::default().next("p".into(), &present(&["a.py"]), vec![one]);
+    let function = next.find("one").unwrap();
+    assert_eq!(next.code(function, 1_000).as_deref(), Some("@wraps\ndef 一():\n    pass"));
+    assert_eq!(next.code(function, 12).as_deref(), Some("@wraps\ndef "));
+    assert_eq!(next.code(&Function { end: None, ..function.clone() }, 1_000), None);
+    assert_eq!(next.code(&Function { end: Some(1), ..function.clone() }, 1_000).as_deref(), Some(""));
+    assert_eq!(next.code(&Function { line: 9, end: Some(9), ..function.clone() }, 9).as_deref(), Some(""));
 }
 
 #[test]

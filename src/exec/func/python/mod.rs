@@ -199,6 +199,13 @@ impl Python {
         self.pool.current().functions().into_iter().cloned().collect()
     }
 
+    /// The function of this name with its code, of which there is at most `most` bytes.
+    pub fn find(&self, name: &str, most: usize) -> Option<(Function, Option<String>)> {
+        let current = self.pool.current();
+        let function = current.find(name)?;
+        Some((function.clone(), current.code(function, most)))
+    }
+
     pub fn failures(&self) -> Vec<Failure> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

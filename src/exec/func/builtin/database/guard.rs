@@ -6,8 +6,16 @@ use crate::domain::Text;
 use crate::domain::service::DatabaseKind;
 
 /// Ours, in every migration; a test compares.
-pub const TABLES: &[&str] =
-    &["tj_system", "tj_jobs", "tj_job_state", "tj_runs", "tj_settings", "tj_admins", "tj_run_counts"];
+pub const TABLES: &[&str] = &[
+    "tj_system",
+    "tj_jobs",
+    "tj_job_state",
+    "tj_runs",
+    "tj_settings",
+    "tj_admins",
+    "tj_run_counts",
+    "tj_tokens",
+];
 /// What the tables of the older editions begin with.
 const OLD_PREFIX: &str = "xiaohus_";
 /// Words that begin or end a transaction, or reach into another SQLite file.

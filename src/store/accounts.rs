@@ -1,0 +1,222 @@
+//! Accounts, and the tokens that stand for them. Passwords and tokens come hashed; what they were is
+//! not known here.
+
+use super::db::Conn;
+use super::sql::Sql;
+use super::{Result, Store};
+use crate::domain::UtcMs;
+
+/// The way to the accounts of a store.
+#[derive(Clone, Debug)]
+pub struct Accounts(Store);
+
+impl Store {
+    pub fn accounts(&self) -> Accounts {
+        Accounts(self.clone())
+    }
+}
+
+/// An account as it is stored.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Account {
+    pub id: i64,
+    pub username: String,
+    /// A PHC string, or bcrypt's own form; empty: nobody can log in.
+    pub password_hash: String,
+    pub email: String,
+    pub role: String,
+    pub enabled: bool,
+    pub last_login_ms: Option<i64>,
+    pub created_ms: i64,
+    pub updated_ms: i64,
+}
+
+/// A session or a program's token.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Token {
+    pub id: i64,
+    pub admin_id: i64,
+    pub kind: String,
+    pub name: String,
+    pub role: String,
+    pub created_ms: i64,
+    pub expires_ms: Option<i64>,
+    pub used_ms: Option<i64>,
+}
+
+/// A token that is to be stored.
+#[derive(Clone, Debug)]
+pub struct NewToken<'a> {
+    pub account: i64,
+    /// `session` or `token`.
+    pub kind: &'static str,
+    pub name: &'a str,
+    pub role: &'static str,
+    /// SHA-256, hexadecimal.
+    pub hash: &'a str,
+    pub created: UtcMs,
+    /// `None`: never.
+    pub expires: Option<UtcMs>,
+}
+
+/// How a change of an account ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountWritten {
+    Done,
+    NotFound,
+    /// Nobody could administrate the server any more.
+    LastAdmin,
+}
+
+const ACCOUNT: &str = "SELECT id, username, password_hash, email, role, enabled, last_login_ms, created_ms, \
+    updated_ms FROM tj_admins";
+const TOKEN: &str = "SELECT id, admin_id, kind, name, role, created_ms, expires_ms, used_ms FROM tj_tokens";
+/// Whoever could log in. An older edition's accounts may all be disabled or without a password: they
+/// must not shut everybody out.
+const USABLE: &str = "SELECT count(*) FROM tj_admins WHERE enabled AND password_hash <> ''";
+/// Roles that are not known are those of the older editions, which had admins only.
+const ADMINS: &str = "enabled AND role NOT IN ('viewer', 'operator')";
+
+impl Accounts {
+    pub async fn all(&self) -> Result<Vec<Account>> {
+        self.0.read.fetch(&Sql::new(format!("{ACCOUNT} ORDER BY id"))).await
+    }
+
+    pub async fn account(&self, id: i64) -> Result<Option<Account>> {
+        self.0.read.first(&Sql::new(format!("{ACCOUNT} WHERE id = ?")).bind(id)).await
+    }
+
+    pub async fn account_named(&self, username: &str) -> Result<Option<Account>> {
+        self.0.read.first(&Sql::new(format!("{ACCOUNT} WHERE username = ?")).bind(username)).await
+    }
+
+    /// Whether anybody could log in.
+    pub async fn any(&self) -> Result<bool> {
+        Ok(self.0.read.number(&Sql::new(USABLE)).await? > 0)
+    }
+
+    /// One change of accounts at a time: two that each take away the other's last admin must see each
+    /// other.
+    async fn turn(&self) -> Result<Conn> {
+        let mut tx = self.0.write.begin().await?;
+        let lock = format!("SELECT term FROM tj_system{}", tx.dialect().lock());
+        tx.number(&Sql::new(lock)).await?;
+        Ok(tx)
+    }
+
+    /// `None`: the name is taken. With `only_first` also when somebody can log in already.
+    pub async fn add(&self, new: &Account, only_first: bool) -> Result<Option<i64>> {
+        let mut tx = self.turn().await?;
+        if only_first && tx.number(&Sql::new(USABLE)).await? > 0 {
+            return Ok(None);
+        }
+        let text = "INSERT INTO tj_admins (username, password_hash, email, role, enabled, last_login_ms, created_ms, \
+                    updated_ms) VALUES (?, ?, ?, ?, ?, NULL, ?, ?)";
+        let sql = Sql::new(text)
+            .bind(new.username.as_str())
+            .bind(new.password_hash.as_str())
+            .bind(new.email.as_str())
+            .bind(new.role.as_str())
+            .bind(new.enabled)
+            .bind(new.created_ms)
+            .bind(new.updated_ms);
+        let id = tx.insert(sql, "username").await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Writes role, state, mail address and password hash. Sessions and tokens of one that is disabled,
+    /// or whose password is another, end.
+    pub async fn save(&self, account: &Account) -> Result<AccountWritten> {
+        let mut tx = self.turn().await?;
+        let before: Vec<Account> =
+            tx.fetch(&Sql::new(format!("{ACCOUNT} WHERE id = ?")).bind(account.id)).await?;
+        let Some(before) = before.into_iter().next() else { return Ok(AccountWritten::NotFound) };
+        let text = "UPDATE tj_admins SET password_hash = ?, email = ?, role = ?, enabled = ?, updated_ms = ? \
+                    WHERE id = ?";
+        let sql = Sql::new(text)
+            .bind(account.password_hash.as_str())
+            .bind(account.email.as_str())
+            .bind(account.role.as_str())
+            .bind(account.enabled)
+            .bind(account.updated_ms)
+            .bind(account.id);
+        tx.execute(&sql).await?;
+        if tx.number(&Sql::new(format!("SELECT count(*) FROM tj_admins WHERE {ADMINS}"))).await? == 0 {
+            return Ok(AccountWritten::LastAdmin);
+        }
+        if !account.enabled || before.password_hash != account.password_hash {
+            tx.execute(&Sql::new("DELETE FROM tj_tokens WHERE admin_id = ?").bind(account.id)).await?;
+        }
+        tx.commit().await?;
+        Ok(AccountWritten::Done)
+    }
+
+    /// Its sessions and tokens go with it. The last admin cannot be deleted.
+    pub async fn delete(&self, id: i64) -> Result<AccountWritten> {
+        let mut tx = self.turn().await?;
+        if tx.execute(&Sql::new("DELETE FROM tj_admins WHERE id = ?").bind(id)).await? == 0 {
+            return Ok(AccountWritten::NotFound);
+        }
+        if tx.number(&Sql::new(format!("SELECT count(*) FROM tj_admins WHERE {ADMINS}"))).await? == 0 {
+            return Ok(AccountWritten::LastAdmin);
+        }
+        tx.execute(&Sql::new("DELETE FROM tj_tokens WHERE admin_id = ?").bind(id)).await?;
+        tx.commit().await?;
+        Ok(AccountWritten::Done)
+    }
+
+    /// A better hash of the same password, and that somebody logged in.
+    pub async fn note_login(&self, id: i64, hash: Option<&str>, at: UtcMs) -> Result<()> {
+        let text =
+            "UPDATE tj_admins SET last_login_ms = ?, password_hash = coalesce(?, password_hash) WHERE id = ?";
+        self.0.write.execute(&Sql::new(text).bind(at.0).bind(hash).bind(id)).await?;
+        Ok(())
+    }
+
+    pub async fn add_token(&self, new: &NewToken<'_>) -> Result<i64> {
+        let text = "INSERT INTO tj_tokens (admin_id, kind, name, role, hash, created_ms, expires_ms, used_ms) \
+                    VALUES (?, ?, ?, ?, ?, ?, ?, NULL)";
+        let sql = Sql::new(text)
+            .bind(new.account)
+            .bind(new.kind)
+            .bind(new.name)
+            .bind(new.role)
+            .bind(new.hash)
+            .bind(new.created.0)
+            .bind(new.expires.map(|t| t.0));
+        let mut tx = self.0.write.begin().await?;
+        // What has expired is of no use to anybody.
+        let old = "DELETE FROM tj_tokens WHERE expires_ms < ?";
+        tx.execute(&Sql::new(old).bind(new.created.0)).await?;
+        let id = tx.insert(sql, "hash").await?;
+        tx.commit().await?;
+        Ok(id.unwrap_or_default())
+    }
+
+    /// The token with this hash, and its account.
+    pub async fn token(&self, hash: &str) -> Result<Option<(Token, Account)>> {
+        let found: Option<Token> =
+            self.0.read.first(&Sql::new(format!("{TOKEN} WHERE hash = ?")).bind(hash)).await?;
+        let Some(token) = found else { return Ok(None) };
+        Ok(self.account(token.admin_id).await?.map(|account| (token, account)))
+    }
+
+    /// Sessions and tokens of an account, the newest first.
+    pub async fn tokens(&self, account: i64) -> Result<Vec<Token>> {
+        let sql = Sql::new(format!("{TOKEN} WHERE admin_id = ? ORDER BY id DESC")).bind(account);
+        self.0.read.fetch(&sql).await
+    }
+
+    /// Whether it was there.
+    pub async fn delete_token(&self, account: i64, id: i64) -> Result<bool> {
+        let sql = Sql::new("DELETE FROM tj_tokens WHERE id = ? AND admin_id = ?").bind(id).bind(account);
+        Ok(self.0.write.execute(&sql).await? > 0)
+    }
+
+    pub async fn note_use(&self, token: i64, at: UtcMs) -> Result<()> {
+        let sql = Sql::new("UPDATE tj_tokens SET used_ms = ? WHERE id = ?").bind(at.0).bind(token);
+        self.0.write.execute(&sql).await?;
+        Ok(())
+    }
+}
