@@ -21,6 +21,7 @@ use crate::store::{self, Held, Store};
 use crate::telemetry::files::Files;
 use crate::telemetry::log::Control;
 use crate::telemetry::metrics::Metrics;
+use crate::vault::Vault;
 use anyhow::Context;
 use history::StoreHistory;
 use std::fs::File;
@@ -85,6 +86,7 @@ impl App {
         let (tended, time) = (exec_functions.clone(), clock.clone());
         let functions_task = AbortOnDropHandle::new(tokio::spawn(async move { tended.tend(&time).await }));
         let parts = engine::Parts {
+            secrets: Arc::new(Vault::new(store.clone(), config.secrets_key.clone(), clock.clone())),
             store: store.clone(),
             exec,
             clock: clock.clone(),

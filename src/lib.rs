@@ -21,6 +21,7 @@ mod signals;
 mod store;
 mod supervisor;
 mod telemetry;
+mod vault;
 
 pub use cli::main;
 pub use domain::UtcMs;

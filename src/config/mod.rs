@@ -42,6 +42,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     pub database: DatabaseConfig,
     pub data_dir: PathBuf,
+    /// The key of the secrets of jobs.
+    pub secrets_key: PathBuf,
     pub runtime_dir: PathBuf,
     /// Where backups of the database go that name no file.
     pub backup_dir: PathBuf,
@@ -351,6 +353,10 @@ impl Config {
             daemon: DaemonConfig {
                 max_restarts: read.number("daemon.max_restarts", 0, 1_000) as usize,
                 restart_delay: Duration::from_secs(read.number("daemon.restart_delay", 0, 60)),
+            },
+            secrets_key: match read.text("secrets.key_file").as_str() {
+                "" => data_dir.join("secrets.key"),
+                file => PathBuf::from(file),
             },
             data_dir,
             runtime_dir,

@@ -1,6 +1,7 @@
 //! What a job does: the parsed command of each mode. Parsing the 【key】 form is `action/text.rs`;
 //! doing the work is `exec/`.
 
+mod secrets;
 pub mod text;
 
 use std::time::Duration;
@@ -94,6 +95,14 @@ pub struct HttpAction {
     /// The run succeeds only when the decoded body contains this.
     pub result: Option<String>,
     pub repeat: Repeat,
+    pub written: WrittenUrls,
+}
+
+/// The texts of the URLs in which secrets stand; `url` and `proxy` are then only what they are like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrittenUrls {
+    pub url: Option<String>,
+    pub proxy: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -17,6 +17,7 @@ pub mod job;
 pub mod plan;
 pub mod run;
 pub mod schedule;
+pub mod secret;
 pub mod service;
 pub mod text;
 pub mod time;

@@ -9,6 +9,7 @@ use crate::domain::job::{JobDraft, Removal};
 use crate::domain::schedule::cron::tests::expression;
 use crate::exec::{Executor, Settings};
 use crate::store::{JobState, Store};
+use crate::vault::Vault;
 use proptest::prelude::*;
 use tokio::sync::watch;
 
@@ -43,6 +44,11 @@ async fn server() -> Server {
     let (clock, (stop, stopped)) = (Settable::new(START), watch::channel(Stop::No));
     let parts = Parts {
         store: store.clone(),
+        secrets: Arc::new(Vault::new(
+            store.clone(),
+            dir.path().join("secrets.key"),
+            Clock::Settable(clock.clone()),
+        )),
         exec: Executor::new(Settings::default()).unwrap(),
         clock: Clock::Settable(clock.clone()),
         zone: Tz::UTC,

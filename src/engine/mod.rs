@@ -31,6 +31,7 @@ use crate::domain::{FieldError, Text};
 use crate::exec::Executor;
 use crate::exec::func::Functions;
 use crate::store::{Store, chain};
+use crate::vault::Vault;
 use chrono_tz::Tz;
 use commands::Command;
 pub use forecast::{Load, Upcoming};
@@ -119,6 +120,7 @@ pub struct Engine {
     zone: Tz,
     health: Health,
     functions: Arc<Functions>,
+    secrets: Arc<Vault>,
     live: live::Hub,
     counted: forecast::Counted,
 }
@@ -143,6 +145,7 @@ pub type Ended = JoinHandle<Result<(), crate::store::Error>>;
 /// What the engine is built from.
 pub struct Parts {
     pub store: Store,
+    pub secrets: Arc<Vault>,
     pub exec: Executor,
     pub clock: Clock,
     pub zone: Tz,
@@ -164,6 +167,7 @@ impl Engine {
             zone: parts.zone,
             health: Health::default(),
             functions: parts.exec.functions().clone(),
+            secrets: parts.secrets.clone(),
             live: live::Hub::default(),
             counted: forecast::Counted::default(),
         };

@@ -11,6 +11,7 @@ use crate::store::{
     Accounts, DatabaseInfo, JobFilter, JobList, JobRecord, Page, RunList, RunRecord, RunsOf, SlotCount,
     StateCounts,
 };
+use crate::vault::Vault;
 use chrono_tz::Tz;
 use serde_json::Value;
 
@@ -101,6 +102,11 @@ impl Engine {
     /// Who may log in.
     pub fn accounts(&self) -> Accounts {
         self.store.accounts()
+    }
+
+    /// What jobs use as `${secret:NAME}`.
+    pub fn secrets(&self) -> &Vault {
+        &self.secrets
     }
 
     pub async fn database(&self) -> Result<DatabaseInfo, Error> {

@@ -8,7 +8,9 @@ use crate::clock::Clock;
 use crate::config::JobsConfig;
 use crate::domain::Text;
 use crate::domain::run::{Outcome, Report};
+use crate::exec::secrets::Secrets;
 use crate::exec::{ChildStarted, Context, Executor};
+use crate::vault::Vault;
 use chrono_tz::Tz;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -18,6 +20,7 @@ use tokio::sync::mpsc;
 
 pub(super) struct Runner {
     pub exec: Executor,
+    pub secrets: Arc<Vault>,
     pub clock: Clock,
     pub zone: Tz,
     pub instance: String,
@@ -33,6 +36,7 @@ impl Runner {
     pub fn with(&self, jobs: &JobsConfig) -> Self {
         Self {
             exec: self.exec.clone(),
+            secrets: self.secrets.clone(),
             clock: self.clock.clone(),
             zone: self.zone,
             instance: self.instance.clone(),
@@ -48,8 +52,13 @@ impl Runner {
         let opened = self.live.open(ticket.run);
         async move {
             let (children, started) = mpsc::unbounded_channel();
-            let context = self.resolve(&ticket, children, &opened);
-            let report = self.execute(&ticket, context, started).await;
+            let report = match self.secrets.values_for(&ticket.job.spec.command).await {
+                Ok(values) => {
+                    let context = self.resolve(&ticket, children, &opened, Secrets::new(values));
+                    self.execute(&ticket, context, started).await
+                }
+                Err(why) => Report::failed(why),
+            };
             drop(opened);
             let finished = settle(ticket, report);
             self.record(finished).await;
@@ -61,6 +70,7 @@ impl Runner {
         ticket: &Ticket,
         children: mpsc::UnboundedSender<ChildStarted>,
         opened: &Opened,
+        secrets: Secrets,
     ) -> Context {
         Context {
             exec_id: ticket.run.to_string(),
@@ -76,6 +86,7 @@ impl Runner {
             kill_grace: self.kill_grace,
             output_limit: self.output_limit,
             live: opened.live.clone(),
+            secrets,
         }
     }
 

@@ -58,12 +58,13 @@ impl Ticker {
         inbox: mpsc::Receiver<Command>,
         keep: watch::Sender<Retention>,
     ) -> Result<Self> {
-        let Parts { store, exec, clock, zone, jobs, stop } = parts;
+        let Parts { store, secrets, exec, clock, zone, jobs, stop } = parts;
         let store = store.take_over().await?;
         let system = store.system().await?;
         let core = Core::new(&jobs, zone, store.newest_run().await?, system.clock_epoch, clock.read());
         let runner = runner::Runner {
             exec,
+            secrets,
             clock: clock.clone(),
             zone,
             instance: system.instance.clone(),

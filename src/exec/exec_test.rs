@@ -1,7 +1,7 @@
 //! Repeats, cancel and bounds, and what the tests of the modes share.
 
 use super::*;
-use crate::domain::action::{CommandAction, FuncAction, HttpAction, Repeat};
+use crate::domain::action::{CommandAction, FuncAction, HttpAction, Repeat, WrittenUrls};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -35,6 +35,7 @@ pub fn context() -> (Context, UnboundedReceiver<ChildStarted>) {
         kill_grace: SECOND,
         output_limit: 1 << 20,
         live: Arc::default(),
+        secrets: Secrets::default(),
     };
     (ctx, told)
 }
@@ -60,6 +61,7 @@ pub fn http(url: &str) -> HttpAction {
         timeout: 20 * SECOND,
         result: None,
         repeat: Repeat::default(),
+        written: WrittenUrls::default(),
     }
 }
 

@@ -56,8 +56,8 @@ impl Http {
 
     async fn run_with(&self, clients: &Clients, action: &HttpAction, ctx: &Context, keep: usize) -> Report {
         let result = action.result.as_deref().filter(|text| !text.is_empty());
-        let mut answer =
-            Answer { url: action.url.clone(), status: None, body: Body::new(keep, self.body_limit, result) };
+        let body = Body::new(keep, self.body_limit, result, ctx.secrets.stream());
+        let mut answer = Answer { url: action.url.clone(), status: None, body };
         let ended = tokio::select! {
             biased;
             () = ctx.cancel.cancelled() => Err(cancelled()),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::exec::output::Output;
+use crate::exec::secrets::Secrets;
 use futures_util::FutureExt;
 
 const KIB: usize = 1024;
@@ -11,7 +12,7 @@ struct Run {
 
 fn run(limit: usize) -> Run {
     let live = Arc::default();
-    Run { output: Output::new(&live, limit), live }
+    Run { output: Output::new(&live, limit, &Secrets::default()), live }
 }
 
 impl Run {

@@ -9,6 +9,7 @@ pub mod http;
 pub mod live;
 pub mod output;
 pub mod process;
+pub mod secrets;
 
 use crate::domain::action::{Action, Mode};
 use crate::domain::run::{Outcome, Report};
@@ -17,6 +18,7 @@ use chrono_tz::Tz;
 use egress::Egress;
 use live::Live;
 use output::Output;
+use secrets::Secrets;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +48,8 @@ pub struct Context {
     pub output_limit: usize,
     /// Where others can look on while the run prints.
     pub live: Arc<Live>,
+    /// What the action's secrets are.
+    pub secrets: Secrets,
 }
 
 /// A child process of a run: what crash recovery must know to find it again.
@@ -98,6 +102,16 @@ impl Executor {
 
     /// Does the work, as often as its repeat says, and reports how it went.
     pub async fn execute(&self, action: &Action, ctx: &Context) -> Report {
+        let Some(values) = ctx.secrets.values() else { return self.series(action, ctx).await };
+        let mut report = match action.with_secrets(values) {
+            Ok(action) => self.series(&action, ctx).await,
+            Err(error) => Report::failed(error),
+        };
+        ctx.secrets.hide_in(&mut report);
+        report
+    }
+
+    async fn series(&self, action: &Action, ctx: &Context) -> Report {
         let repeat = action.repeat();
         let mut series = Series::new(action.mode(), repeat.times.max(1), ctx);
         for turn in 1..=series.times {
@@ -155,7 +169,7 @@ impl Series {
         // Repeated requests leave one line each beside the last body; a single one leaves none.
         let body_limit = if times > 1 { limit - limit / 4 } else { limit };
         let output_limit = if mode == Mode::Http && times > 1 { limit / 4 } else { limit };
-        let output = Output::new(&ctx.live, output_limit);
+        let output = Output::new(&ctx.live, output_limit, &ctx.secrets);
         Self { mode, times, succeeded: 0, output, body_limit, sum: None }
     }
 

@@ -3,6 +3,7 @@
 //! at the end, so that the count of dropped bytes is exact. It does not read from pipes or sockets.
 
 use super::live::{Live, Stream};
+use super::secrets::{self, Secrets};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -23,35 +24,47 @@ pub struct Output {
 pub struct Sink {
     live: Arc<Live>,
     stream: Stream,
+    masked: secrets::Stream,
 }
 
 impl Sink {
-    /// Adds what the job printed.
+    /// Adds what the job printed, without its secrets.
     pub fn push(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.live.with(self.stream, |capture| capture.push(bytes));
+        let shown = self.masked.pass(bytes);
+        if !shown.is_empty() {
+            self.live.with(self.stream, |capture| capture.push(&shown));
+        }
+    }
+
+    /// Adds what was held back because a secret could have begun there.
+    fn flush(&mut self) {
+        let rest = self.masked.rest();
+        if !rest.is_empty() {
+            self.live.with(self.stream, |capture| capture.push(&rest));
         }
     }
 }
 
 impl Output {
     /// Keeps at most `limit` bytes of text of both streams together, in sight of those who look on.
-    pub fn new(live: &Arc<Live>, limit: usize) -> Self {
+    pub fn new(live: &Arc<Live>, limit: usize, secrets: &Secrets) -> Self {
         live.begin(limit);
-        let sink = |stream| Sink { live: live.clone(), stream };
+        let sink = |stream| Sink { live: live.clone(), stream, masked: secrets.stream() };
         Self { stdout: sink(Stream::Stdout), stderr: sink(Stream::Stderr), live: live.clone(), limit }
     }
 
     /// Begins the output of one repeat. The heading is written only to a stream that gets output.
     pub fn section(&mut self, turn: u32, times: u32) {
         let line = format!("--- {turn}/{times} ---\n");
+        self.flush();
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.live.with(stream, |capture| capture.heading = Some(line.clone()));
         }
     }
 
     /// The texts of stdout and stderr. When they do not fit together the larger is shrunk first.
-    pub fn finish(self) -> (String, String) {
+    pub fn finish(mut self) -> (String, String) {
+        self.flush();
         let [out, err] = self.live.finish().map(Capture::finish);
         let (out_len, err_len) = (out.text_len(self.limit), err.text_len(self.limit));
         if out_len.saturating_add(err_len) <= self.limit {
@@ -66,6 +79,11 @@ impl Output {
             (half, half)
         };
         (out.into_text(out_room), err.into_text(err_room))
+    }
+
+    fn flush(&mut self) {
+        self.stdout.flush();
+        self.stderr.flush();
     }
 }
 

@@ -96,7 +96,7 @@ fn no_cut_shows_half_a_character() {
 fn the_larger_stream_gives_way_first() {
     let limit = 8 * KIB;
     let lengths = |out: usize, err: usize| {
-        let mut output = Output::new(&Arc::default(), limit);
+        let mut output = Output::new(&Arc::default(), limit, &Secrets::default());
         output.stdout.push(&vec![b'o'; out]);
         output.stderr.push(&vec![b'e'; err]);
         let (out, err) = output.finish();
@@ -113,7 +113,7 @@ fn the_larger_stream_gives_way_first() {
 
 #[test]
 fn headings_stand_on_their_own_lines_and_only_before_output() {
-    let mut output = Output::new(&Arc::default(), KIB);
+    let mut output = Output::new(&Arc::default(), KIB, &Secrets::default());
     for turn in 1..=3 {
         output.section(turn, 3);
         if turn != 2 {

@@ -26,6 +26,7 @@ mod run_list;
 mod runs;
 mod schedules;
 mod schema;
+mod secrets;
 mod server;
 mod settings;
 mod sql;
@@ -53,6 +54,7 @@ pub use run_list::RunList;
 pub use runs::{OpenRun, RunRecord, RunsOf};
 pub use schedules::SameSchedule;
 pub use schema::{Schema, Step, newest_schema, steps};
+pub use secrets::Sealed;
 pub use server::{Server, ServerError, ServerKind, TlsMode, inspect_server};
 pub use totals::SlotCount;
 

@@ -8,6 +8,7 @@ use crate::api::Api;
 use crate::api::answer::Answer;
 use crate::api::extract::{Call, Lang};
 use crate::api::problem::BadField;
+use crate::domain::Text;
 use crate::domain::action::{Mode, text};
 use crate::domain::job::JobDraft;
 use crate::domain::schedule::warnings::Warning;
@@ -35,11 +36,11 @@ pub(super) struct CheckResult {
     form: Option<BTreeMap<&'static str, String>>,
 }
 
-/// What people should know of a schedule before they save it.
+/// What people should know before they save it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Warning)]
 pub(super) struct WarningView {
-    /// never_fires, rare, every_second, both_days, dst_gap or dst_fold.
+    /// never_fires, rare, every_second, both_days, dst_gap, dst_fold or no_secret.
     code: &'static str,
     message: String,
 }
@@ -68,7 +69,11 @@ async fn looked_at(api: &Api, call: &Call) -> Result<CheckResult, Error> {
         warnings: Vec::new(),
         form: form(&draft),
     };
+    let command = draft.command.clone().unwrap_or_default();
     add_schedule(api, draft, call.lang, &mut result);
+    let faults = api.engine.secrets().faults(&command).await.into_iter();
+    let view = |text: Text| WarningView { code: "no_secret", message: call.lang.pick(&text).to_owned() };
+    result.warnings.extend(faults.map(view));
     Ok(result)
 }
 

@@ -16,6 +16,7 @@ mod logs;
 mod overview;
 mod params;
 mod runs;
+mod secrets;
 mod session;
 mod streams;
 mod system;
@@ -47,6 +48,9 @@ pub(super) static ROUTES: &[Route] = &[
     route!(Delete "/api/v1/accounts/{id}", Admin, "Delete an account with its sessions and tokens", account_params::ACCOUNT_ID, Shape::Empty, accounts::delete),
     route!(Get "/api/v1/tokens", Viewer, "The caller's sessions and tokens", &[], Shape::Bare("Tokens"), accounts::tokens),
     route!(Post "/api/v1/tokens", Viewer, "Make a token for a program", account_params::TOKEN, Shape::Created("NewTokenView"), accounts::add_token),
+    route!(Get "/api/v1/secrets", Admin, "List the secrets of jobs, without their values", &[], Shape::Bare("Secrets"), secrets::list),
+    route!(Put "/api/v1/secrets/{name}", Admin, "Keep a secret, or give one another value", secrets::PUT, Shape::Bare("Secret"), secrets::put),
+    route!(Delete "/api/v1/secrets/{name}", Admin, "Delete a secret", secrets::DELETE, Shape::Empty, secrets::delete),
     route!(Delete "/api/v1/tokens/{id}", Viewer, "End a session or a token of the caller's", account_params::TOKEN_ID, Shape::Empty, accounts::delete_token),
     route!(Get "/api/v1/overview", Viewer, "What runs, what comes, what failed, and how the day went", &[], Shape::Bare("Overview"), overview::overview),
     route!(Get "/api/v1/jobs", Viewer, "List jobs", params::JOBS, Shape::List("Job"), jobs::list),
@@ -124,6 +128,8 @@ pub(super) fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
         shown::<accounts::TokenView>(),
         shown::<accounts::TokenList>(),
         shown::<accounts::NewTokenView>(),
+        shown::<secrets::SecretView>(),
+        shown::<secrets::SecretList>(),
         shown::<system::SystemView>(),
         shown::<system::DatabaseView>(),
         shown::<system::SchedulerView>(),

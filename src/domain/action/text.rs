@@ -15,7 +15,7 @@ mod form_test;
 mod text_test;
 
 use super::{Action, Mode, Repeat};
-use crate::domain::{FieldError, Text};
+use crate::domain::{FieldError, Text, secret};
 use std::time::Duration;
 
 /// The longest command text, in bytes.
@@ -119,6 +119,9 @@ fn fields<'a>(mode: Mode, text: &'a str, errors: &mut Errors) -> Option<Fields<'
             "the command text holds a NUL character (\\0); remove it",
         );
         return None;
+    }
+    if let Some(fault) = secret::fault(text) {
+        errors.plain(text, fault.zh, fault.en);
     }
     let text = text.trim_start_matches(|c: char| c == BOM || c.is_whitespace());
     Some(split(mode, text, errors))

@@ -65,6 +65,7 @@ fn the_seeds_http_examples() {
         timeout: DEFAULT_TIMEOUT,
         result: None,
         repeat: Repeat::default(),
+        written: crate::domain::action::WrittenUrls::default(),
     };
     let read = |literal: &str| http(&from_json(literal));
     assert_eq!(

@@ -237,8 +237,7 @@ fn find(name: &str) -> Option<&'static Builtin> {
 fn report(action: &FuncAction, name: &str, ctx: &Context, result: Result<Output, Text>) -> Report {
     let (mut report, result) = match result {
         Ok(output) => {
-            let stdout = cut(output.stdout, ctx.output_limit);
-            let result = cut(output.result, ctx.output_limit);
+            let [stdout, result] = [output.stdout, output.result].map(|text| cut(text, ctx));
             (Report { stdout, result: Some(result.clone()), ..Report::new(Outcome::Success) }, result)
         }
         Err(error) => (Report::failed(error), String::new()),
@@ -274,9 +273,10 @@ fn interrupted(outcome: Outcome, action: &FuncAction) -> Text {
     }
 }
 
-/// At most `limit` bytes, cut between characters.
-fn cut(mut text: String, limit: usize) -> String {
-    text.truncate(text.floor_char_boundary(limit));
+/// What is kept of a text, cut between characters. Half a secret would not be known as one any more.
+fn cut(mut text: String, ctx: &Context) -> String {
+    ctx.secrets.hide(&mut text);
+    text.truncate(text.floor_char_boundary(ctx.output_limit));
     text
 }
 
@@ -301,7 +301,7 @@ mod tests {
         let http = Http::new(1 << 20, Arc::default()).unwrap();
         let functions = Functions::new(Settings::default());
         let tools = Tools { http: &http, keep: 1 << 20, functions: &functions };
-        run(action, ctx, &tools, &mut output::Output::new(&ctx.live, ctx.output_limit)).await
+        run(action, ctx, &tools, &mut output::Output::new(&ctx.live, ctx.output_limit, &ctx.secrets)).await
     }
 
     #[tokio::test]

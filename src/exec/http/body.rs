@@ -3,6 +3,7 @@
 
 use crate::domain::Text;
 use crate::exec::output::Capture;
+use crate::exec::secrets::Stream;
 use encoding_rs::{Decoder, Encoding, UTF_8};
 use reqwest::header::HeaderValue;
 
@@ -21,11 +22,13 @@ pub struct Body<'a> {
     decoder: Option<Decoder>,
     search: Option<Search<'a>>,
     capture: Capture,
+    masked: Stream,
 }
 
 impl<'a> Body<'a> {
-    /// Keeps at most `keep` bytes of the text, refuses more than `limit` bytes and looks for `result`.
-    pub fn new(keep: usize, limit: u64, result: Option<&'a str>) -> Self {
+    /// Keeps at most `keep` bytes of the text without its secrets, refuses more than `limit` bytes and looks
+    /// for `result`.
+    pub fn new(keep: usize, limit: u64, result: Option<&'a str>, masked: Stream) -> Self {
         Self {
             limit,
             bytes: 0,
@@ -33,6 +36,7 @@ impl<'a> Body<'a> {
             decoder: Some(UTF_8.new_decoder()),
             search: result.map(Search::new),
             capture: Capture::new(keep),
+            masked,
         }
     }
 
@@ -74,6 +78,7 @@ impl<'a> Body<'a> {
     pub fn finish(&mut self) {
         self.settle(&[]);
         self.decode(&[], true);
+        self.capture.push(&self.masked.rest());
         self.decoder = None;
     }
 
@@ -115,7 +120,7 @@ impl<'a> Body<'a> {
             if let Some(search) = &mut self.search {
                 search.push(&text);
             }
-            self.capture.push(text.as_bytes());
+            self.capture.push(&self.masked.pass(text.as_bytes()));
             if end {
                 break;
             }

@@ -115,6 +115,20 @@ pub(super) const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "tj_secrets",
+        key: "id",
+        makes_ids: true,
+        columns: &[
+            ("id", Int),
+            ("name", Text),
+            ("description", Text),
+            ("key_id", Text),
+            ("sealed", Text),
+            ("created_ms", Int),
+            ("updated_ms", Int),
+        ],
+    },
+    Table {
         name: "tj_jobs",
         key: "id",
         makes_ids: true,

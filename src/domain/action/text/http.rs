@@ -1,7 +1,8 @@
 //! The http mode's keys: the request and how its success is judged.
 
 use super::{Errors, Fields, segments};
-use crate::domain::action::HttpAction;
+use crate::domain::action::{HttpAction, WrittenUrls};
+use crate::domain::secret;
 use url::{ParseError, Url};
 
 pub(super) const KEYS: &[&str] = &[
@@ -31,6 +32,10 @@ pub(super) fn read(fields: &Fields, errors: &mut Errors) -> Option<HttpAction> {
         timeout: timeout?,
         result: fields.get("result").map(str::to_owned),
         repeat: repeat?,
+        written: WrittenUrls {
+            url: fields.get("url").filter(|url| secret::is_in(url)).map(str::to_owned),
+            proxy: fields.get("proxy").filter(|proxy| secret::is_in(proxy)).map(full_proxy),
+        },
     })
 }
 
@@ -59,6 +64,7 @@ fn url(fields: &Fields, errors: &mut Errors) -> Option<Url> {
         );
         return None;
     }
+    let value = &*secret::sample_url(value);
     let scheme_end = value.find("://").unwrap_or(0);
     let scheme = &value[..scheme_end];
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
@@ -184,8 +190,9 @@ pub(super) fn without_line_end(value: &str) -> &str {
 
 fn proxy(fields: &Fields, errors: &mut Errors) -> Option<Url> {
     let value = fields.get("proxy")?;
-    let full = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
-    let parsed = Some(full.as_str()).filter(|v| !v.contains(|c: char| c.is_control() || c.is_whitespace()));
+    let full = full_proxy(value);
+    let sample = secret::sample_url(&full);
+    let parsed = Some(&*sample).filter(|v| !v.contains(|c: char| c.is_control() || c.is_whitespace()));
     let url = parsed
         .and_then(|v| Url::parse(v).ok())
         .filter(|url| PROXY_SCHEMES.contains(&url.scheme()) && url.host_str().is_some_and(|h| !h.is_empty()));
@@ -198,6 +205,11 @@ fn proxy(fields: &Fields, errors: &mut Errors) -> Option<Url> {
         );
     }
     url
+}
+
+fn full_proxy(value: &str) -> String {
+    let has_scheme = value.contains("://") || value.starts_with(secret::OPEN);
+    if has_scheme { value.to_owned() } else { format!("http://{value}") }
 }
 
 /// RFC 9110, 5.6.2: what a method and a header's name are made of.

@@ -200,6 +200,7 @@ pub(super) mod testing {
             kill_grace: std::time::Duration::ZERO,
             output_limit: 64 * 1024,
             live: std::sync::Arc::default(),
+            secrets: crate::exec::secrets::Secrets::default(),
         }
     }
 
@@ -217,7 +218,7 @@ pub(super) mod testing {
         let (http, functions) =
             (Http::new(1 << 20, std::sync::Arc::default()).unwrap(), Functions::new(settings));
         let tools = Tools { http: &http, keep: 1 << 16, functions: &functions };
-        let mut output = output::Output::new(&ctx.live, ctx.output_limit);
+        let mut output = output::Output::new(&ctx.live, ctx.output_limit, &ctx.secrets);
         run(&action(builtin, raw), ctx, &tools, &mut output).await
     }
 

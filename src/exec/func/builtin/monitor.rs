@@ -3,7 +3,7 @@
 
 use super::{Builtin, Call, Output, Param, Words, Work};
 use crate::domain::Text;
-use crate::domain::action::{HttpAction, Repeat};
+use crate::domain::action::{HttpAction, Repeat, WrittenUrls};
 use crate::exec::egress::{Egress, Refused};
 use crate::exec::http::Http;
 use futures_util::future::BoxFuture;
@@ -199,6 +199,7 @@ async fn url(address: &str, status: &str, call: &Call<'_>, http: &Http) -> Resul
         timeout: std::time::Duration::from_secs(86_400),
         result: None,
         repeat: Repeat::default(),
+        written: WrittenUrls::default(),
     };
     let report = http.run(&action, call.ctx, 0).await;
     let (got, shown) = report.http.map_or((None, address.to_owned()), |http| (http.status, http.url));
@@ -273,13 +274,14 @@ mod tests {
     use crate::exec::func::{Tools, run};
     use crate::exec::http::tests::{answer, serve};
     use crate::exec::output::Output;
+    use crate::exec::secrets::Secrets;
     use std::sync::Arc;
 
     async fn go(raw: &str) -> Report {
         let http = Http::new(1 << 20, Arc::default()).unwrap();
         let functions = crate::exec::func::Functions::new(crate::exec::func::Settings::default());
         let tools = Tools { http: &http, keep: 1 << 16, functions: &functions };
-        let mut output = Output::new(&Arc::default(), 1 << 16);
+        let mut output = Output::new(&Arc::default(), 1 << 16, &Secrets::default());
         run(&action(&BUILTIN, raw), &context(), &tools, &mut output).await
     }
 

@@ -6,7 +6,7 @@ mod aliyun;
 
 use super::{Builtin, Call, Output, Param, Words, Work};
 use crate::domain::Text;
-use crate::domain::action::{HttpAction, Repeat};
+use crate::domain::action::{HttpAction, Repeat, WrittenUrls};
 use crate::domain::run::{Outcome, Report};
 use crate::domain::service::{Sms, SmsHttp};
 use crate::exec::http::Http;
@@ -181,6 +181,7 @@ async fn exchange(
         timeout: crate::domain::action::text::DEFAULT_TIMEOUT,
         result,
         repeat: Repeat::default(),
+        written: WrittenUrls::default(),
     };
     Ok(http.run_unguarded(&action, call.ctx, call.ctx.output_limit).await)
 }

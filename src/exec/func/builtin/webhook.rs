@@ -2,7 +2,7 @@
 
 use super::{Builtin, Call, Param, Words, Work};
 use crate::domain::Text;
-use crate::domain::action::{HttpAction, Repeat};
+use crate::domain::action::{HttpAction, Repeat, WrittenUrls};
 
 pub const BUILTIN: Builtin = Builtin {
     name: "Webhook",
@@ -47,6 +47,7 @@ fn request(call: &Call) -> Result<HttpAction, Text> {
         timeout: crate::domain::action::text::DEFAULT_TIMEOUT,
         result: None,
         repeat: Repeat::default(),
+        written: WrittenUrls::default(),
     })
 }
 

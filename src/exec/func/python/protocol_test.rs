@@ -1,10 +1,11 @@
 use super::*;
 use crate::exec::output::Output;
+use crate::exec::secrets::Secrets;
 use serde_json::json;
 use std::sync::Arc;
 
 fn output() -> Output {
-    Output::new(&Arc::default(), 1 << 10)
+    Output::new(&Arc::default(), 1 << 10, &Secrets::default())
 }
 
 #[test]

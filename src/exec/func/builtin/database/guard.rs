@@ -15,6 +15,7 @@ pub const TABLES: &[&str] = &[
     "tj_admins",
     "tj_run_counts",
     "tj_tokens",
+    "tj_secrets",
 ];
 /// What the tables of the older editions begin with.
 const OLD_PREFIX: &str = "xiaohus_";
