@@ -109,13 +109,13 @@ pub const SETTINGS: &[Setting] = &[
         "./runtime",
         "Folder of what a running server leaves: logs, environments of Python functions.",
     ),
+    setting("paths.backup_dir", &["BACKUP_DIR"], "./backups", "Folder of the database's backups."),
     setting(
         "secrets.key_file",
         &["SECRETS_KEY_FILE"],
         "",
         "The key that the secrets of jobs are sealed with. Empty: secrets.key in the data folder.",
     ),
-    setting("paths.backup_dir", &["BACKUP_DIR"], "./backups", "Folder of the database's backups."),
     setting("log.level", &["LOG_LEVEL"], "info", "error, warn, info, debug or trace.").live(),
     setting(
         "log.file",

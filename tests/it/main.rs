@@ -10,6 +10,7 @@ mod functions;
 mod outage;
 mod process;
 mod readme;
+mod secrets;
 mod support;
 mod tidy;
 mod upgrade;

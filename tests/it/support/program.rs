@@ -166,6 +166,10 @@ impl Program {
         self.curl(path, &["-H", "Content-Type: application/json", "-d", &body.to_string()])
     }
 
+    pub fn put(&self, path: &str, body: &Value) -> Value {
+        self.curl(path, &["-X", "PUT", "-H", "Content-Type: application/json", "-d", &body.to_string()])
+    }
+
     fn curl(&self, path: &str, more: &[&str]) -> Value {
         let mut curl = Command::new("curl");
         curl.args(["-s", "-m", "20", &format!("http://127.0.0.1:{}{path}", self.port)]).args(more);
