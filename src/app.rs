@@ -9,6 +9,7 @@ use crate::api::{self, Api};
 use crate::clock::Clock;
 use crate::config::reload::{Reloaded, Reloads, Requests};
 use crate::config::{self, Config, ConfigError, DatabaseUrl, Setting, shown};
+use crate::domain::audit::{self, Act, Entry};
 use crate::domain::egress::{self, EgressRules};
 use crate::domain::event::Event;
 use crate::engine::{self, Engine};
@@ -24,6 +25,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::vault::Vault;
 use anyhow::Context;
 use history::StoreHistory;
+use serde_json::json;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -212,12 +214,15 @@ struct Reloader {
 
 impl Reloader {
     async fn run(mut self, mut asked: Requests) {
-        while let Some(reply) = asked.recv().await {
+        while let Some((by, reply)) = asked.recv().await {
             let done = self.reload().await;
             match &done {
                 Ok(done) => {
                     let Reloaded { changed, needs_restart } = done;
                     tracing::info!(?changed, ?needs_restart, "settings read again");
+                    let told = json!({"changed": changed, "needs_restart": needs_restart});
+                    let entry = Entry::new(self.engine.now(), by, Act::SettingsReload);
+                    self.engine.note(entry.after(audit::fields(told))).await;
                 }
                 Err(e) => tracing::error!("the settings stay as they are: {e}"),
             }

@@ -2,6 +2,7 @@
 //! holds. Values are opened here alone, for runs; no question of a client is answered with one.
 
 use crate::clock::Clock;
+use crate::domain::audit::{Act, By, Entry, Fields, fields};
 use crate::domain::secret::{self, Values};
 use crate::domain::{Text, UtcMs};
 use crate::private;
@@ -11,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -138,6 +140,7 @@ impl Vault {
         name: &str,
         value: Option<&str>,
         description: Option<&str>,
+        by: Arc<By>,
     ) -> Result<bool, Error> {
         let _turn = self.turn.lock().await;
         let rows = self.store.secrets().await?;
@@ -158,15 +161,23 @@ impl Vault {
         let created_ms = before.map_or(now.0, |row| row.created_ms);
         let (name, description) = (name.to_owned(), description.to_owned());
         let row = Sealed { name, description, key_id, sealed, created_ms, updated_ms: now.0 };
-        let saved = self.store.save_secret(&row).await;
+        let act = if before.is_none() { Act::SecretAdd } else { Act::SecretEdit };
+        let told = |description: &str, changed| {
+            fields(json!({"description": description, "value_changed": changed}))
+        };
+        let entry = Entry::new(now, by, act).on("secret", "", &row.name);
+        let old = before.map_or_else(Fields::new, |row| told(&row.description, false));
+        let entry = entry.changed(old, told(&row.description, value.is_some()));
+        let saved = self.store.save_secret(&row, &entry).await;
         self.forget();
         saved?;
         Ok(before.is_none())
     }
 
     /// Whether it was there.
-    pub async fn delete(&self, name: &str) -> Result<bool, Error> {
-        let deleted = self.store.delete_secret(name).await;
+    pub async fn delete(&self, name: &str, by: Arc<By>) -> Result<bool, Error> {
+        let entry = Entry::new(self.clock.now(), by, Act::SecretDelete).on("secret", "", name);
+        let deleted = self.store.delete_secret(name, &entry).await;
         self.forget();
         Ok(deleted?)
     }

@@ -7,6 +7,7 @@ use super::auth::Identity;
 use super::auth::login::{NewAccount, failed};
 use super::extract::Call;
 use crate::domain::account::Role;
+use crate::domain::audit::Act;
 use crate::domain::{Text, UtcMs};
 use crate::engine::Engine;
 use crate::store::{Account, AccountWritten};
@@ -60,7 +61,7 @@ pub(super) async fn edit_profile(api: Arc<Api>, call: Call) -> Answer {
     };
     account.email = call.text("email").unwrap_or_default().trim().chars().take(255).collect();
     account.updated_ms = api.engine.now().0;
-    let written = api.engine.accounts().save(&account).await;
+    let written = api.engine.accounts().save(&account, api.engine.entry(Act::AccountEdit)).await;
     answer(written, "资料已更新", "profile changed")
 }
 
@@ -92,13 +93,13 @@ pub(super) async fn status(api: Arc<Api>, call: Call) -> Answer {
         enabled = account.enabled,
         "an account was changed"
     );
-    let written = api.engine.accounts().save(&account).await;
+    let written = api.engine.accounts().save(&account, api.engine.entry(Act::AccountEdit)).await;
     api.auth.forget();
     answer(written, "账户状态已更新", "account changed")
 }
 
 pub(super) async fn delete(api: Arc<Api>, call: Call) -> Answer {
-    let written = api.engine.accounts().delete(call.id()).await;
+    let written = api.engine.accounts().delete(call.id(), api.engine.entry(Act::AccountDelete)).await;
     api.auth.forget();
     tracing::warn!(by = call.identity.name(), account = call.id(), "an account was deleted");
     answer(written, "账户已删除", "account deleted")

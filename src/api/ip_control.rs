@@ -5,6 +5,7 @@ use super::extract::Call;
 use super::{Access, Api};
 use crate::config::Config;
 use crate::domain::access::{IpRules, parse_net};
+use crate::domain::audit::{self, Act};
 use crate::domain::ip_changes::{Danger, IpChanges, List, danger};
 use crate::domain::{FieldError, Text};
 use crate::engine::{Engine, Error};
@@ -144,7 +145,12 @@ pub(super) async fn change_list(
         let meant = FieldError::new("force", why_not(danger, call), false);
         return Err(Refused::Danger(meant));
     }
-    api.engine.save_setting(STORED, &changes.to_json()).await.map_err(Refused::Engine)?;
+    let act = if add { Act::AccessAdd } else { Act::AccessRemove };
+    let told = |rules: &IpRules| {
+        audit::fields(json!({"whitelist": shown(&rules.whitelist), "blacklist": shown(&rules.blacklist)}))
+    };
+    let entry = api.engine.entry(act).on("list", name, net.to_string()).changed(told(&before), told(&after));
+    api.engine.save_setting(STORED, &changes.to_json(), &entry).await.map_err(Refused::Engine)?;
     lists.changes = changes;
     let access = api.access();
     api.let_in(Access { ip: after, ..(*access).clone() });

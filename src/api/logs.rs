@@ -6,6 +6,7 @@ use super::compat::{self, answer};
 use super::extract::{Call, Lang};
 use super::views::RunView;
 use crate::domain::Text;
+use crate::domain::audit::{self, Act};
 use crate::domain::job::JobId;
 use crate::domain::run::RunId;
 use crate::engine::Error;
@@ -60,6 +61,9 @@ pub(super) async fn set_switch(api: Arc<Api>, call: Call) -> Answer {
     if !on {
         tracing::warn!(client = %call.client, "the system log is switched off until a restart");
     }
+    let entry = api.engine.entry(Act::LogSwitch);
+    let told = |on: bool| audit::fields(json!({"enabled": on}));
+    api.engine.note(entry.before(told(api.log.is_enabled())).after(told(on))).await;
     api.log.set_enabled(on);
     if on {
         tracing::info!(client = %call.client, "the system log is switched on");
@@ -78,11 +82,20 @@ pub(super) async fn clear(api: Arc<Api>, call: Call) -> Answer {
         let day = date(&call);
         let done = with_files(&api, move |files| files.clear(day)).await;
         tracing::info!(client = %call.client, day = ?day, "the system log was cleared");
+        let entry = api.engine.entry(Act::LogClear);
+        api.engine.note(entry.after(audit::fields(json!({"day": call.text("date")})))).await;
         return read(done, cleared);
     }
     let of = runs_of(&api, &call, None);
     tracing::info!(client = %call.client, job = ?of.job, day = ?call.text("date"), "run records are being cleared");
-    answer(api.engine.clear_runs(of).await, cleared)
+    let job = of.job;
+    let done = api.engine.clear_runs(of).await;
+    if let Ok(rows) = &done {
+        let entry = api.engine.entry(Act::RunsClear).on_job(job, "");
+        let told = json!({"date": call.text("date"), "outcome": call.text("outcome"), "rows": rows});
+        api.engine.note(entry.after(audit::fields(told))).await;
+    }
+    answer(done, cleared)
 }
 
 /// One run's whole output: the part that is asked for, or all that there is.

@@ -271,7 +271,10 @@ async fn serve(route: &'static Route, api: Arc<Api>, port: u16, request: Request
     let identity = request.extensions().get::<Identity>().cloned().unwrap_or(Identity::Nobody);
     let answer = match identity.may(route.needs) {
         Ok(()) => match Call::read(route, request, port, identity).await {
-            Ok(call) => (route.run)(api, call).await,
+            Ok(call) => {
+                let by = call.identity.by(call.client);
+                crate::engine::as_by(by, (route.run)(api, call)).await
+            }
             Err(refusal) => refusal,
         },
         Err(refusal) => refusal,

@@ -5,6 +5,7 @@ use super::compat::answer;
 use super::extract::Call;
 use super::{Api, reference};
 use crate::domain::Text;
+use crate::engine::as_whom;
 use crate::telemetry::metrics;
 use axum::http::StatusCode;
 use serde_json::json;
@@ -58,7 +59,7 @@ pub(super) async fn settings(api: Arc<Api>, _call: Call) -> Answer {
 }
 
 pub(super) async fn reload_settings(api: Arc<Api>, _call: Call) -> Answer {
-    match api.reloads.reload().await {
+    match api.reloads.reload(as_whom()).await {
         Ok(done) => {
             let data = json!({"changed": done.changed, "needs_restart": done.needs_restart});
             Answer::ok("配置已热重载", "settings reloaded", data)

@@ -4,6 +4,7 @@ use super::load;
 use crate::app::{self, App, Parts};
 use crate::clock::Clock;
 use crate::config::{Config, Flags};
+use crate::domain::audit::By;
 use crate::engine::Stop;
 use crate::signals::ReloadSignals;
 use crate::supervisor::pidfile::{self, PidFile};
@@ -11,6 +12,7 @@ use crate::supervisor::{self, Paths, ServerFile, background, console, init, noti
 use crate::telemetry::log;
 use anyhow::Context;
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Where a server with these flags keeps its files, and the flags as another folder would write them.
@@ -78,7 +80,7 @@ pub fn server(flags: Flags, in_background: bool) -> anyhow::Result<()> {
             loop {
                 hangup.recv().await;
                 // How it ended is in the log.
-                reloads.reload().await.ok();
+                reloads.reload(Arc::new(By::system())).await.ok();
             }
         });
         app.announce();

@@ -285,6 +285,7 @@ pub const SETTINGS: &[Setting] = &[
         "Run records kept in all, in MiB; the oldest go first.",
     )
     .live(),
+    setting("retention.audit_days", &["RETENTION_AUDIT_DAYS"], "730", "Days of which the audit log is kept.").live(),
     setting(
         "daemon.max_restarts",
         &["DAEMON_MAX_RESTARTS"],

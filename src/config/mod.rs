@@ -166,6 +166,8 @@ pub struct Retention {
     pub age: Duration,
     /// Of all runs together.
     pub bytes: u64,
+    /// Of the audit log.
+    pub audit: Duration,
 }
 
 /// What the command line says beside the file and the environment: the flags that choose a server.
@@ -331,6 +333,7 @@ impl Config {
                     runs: read.number("retention.runs", 1, 10_000_000) as u32,
                     age: Duration::from_secs(read.number("retention.days", 1, 36_500) * 86_400),
                     bytes: read.number("retention.total_mb", 1, 100_000_000) * 1_048_576,
+                    audit: Duration::from_secs(read.number("retention.audit_days", 1, 36_500) * 86_400),
                 },
             },
             functions: FunctionsConfig {

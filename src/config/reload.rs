@@ -2,6 +2,8 @@
 //! one request after the other.
 
 use super::ConfigError;
+use crate::domain::audit::By;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// What a reload changed, by the settings' keys.
@@ -18,10 +20,13 @@ pub type Answer = Result<Reloaded, ConfigError>;
 
 /// Asks; a clone asks the same server.
 #[derive(Clone, Debug)]
-pub struct Reloads(mpsc::Sender<oneshot::Sender<Answer>>);
+pub struct Reloads(mpsc::Sender<Request>);
+
+/// Who asks, and where the answer goes.
+pub type Request = (Arc<By>, oneshot::Sender<Answer>);
 
 /// What was asked, for the one who reloads.
-pub type Requests = mpsc::Receiver<oneshot::Sender<Answer>>;
+pub type Requests = mpsc::Receiver<Request>;
 
 pub fn channel() -> (Reloads, Requests) {
     let (ask, asked) = mpsc::channel(1);
@@ -30,10 +35,10 @@ pub fn channel() -> (Reloads, Requests) {
 
 impl Reloads {
     /// Reads the settings again and puts them in force, whole or not at all.
-    pub async fn reload(&self) -> Answer {
+    pub async fn reload(&self, by: Arc<By>) -> Answer {
         let gone = || ConfigError(vec!["the server is shutting down".into()]);
         let (reply, answer) = oneshot::channel();
-        self.0.send(reply).await.map_err(|_| gone())?;
+        self.0.send((by, reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }

@@ -52,6 +52,17 @@ impl Overlap {
         }
     }
 
+    pub const ALL: [Self; 3] = [Self::Parallel, Self::Serial, Self::Immediate];
+
+    /// As the modern API calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Parallel => "allow",
+            Self::Serial => "skip",
+            Self::Immediate => "queue",
+        }
+    }
+
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
             0 => Some(Self::Parallel),

@@ -10,6 +10,7 @@
 pub mod access;
 pub mod account;
 pub mod action;
+pub mod audit;
 pub mod egress;
 pub mod event;
 pub mod ip_changes;

@@ -4,11 +4,13 @@ use super::core::{Core, Effect, Entry, Turn};
 use super::forecast::Ahead;
 use super::{Added, Error, Reconciled, Triggered};
 use crate::config::JobsConfig;
+use crate::domain::audit::{self, Act, By, Fields};
 use crate::domain::job::{Job, JobDraft, JobId, JobSpec, Overlap, Removal};
 use crate::domain::run::{Reason, Report, RunId, Source};
 use crate::domain::{Text, UtcMs};
 use crate::exec::ChildStarted;
 use crate::store::{JobWrite, RunStart, StateReset};
+use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -21,6 +23,9 @@ pub(super) enum Command {
         spec: Box<JobSpec>,
         removal: Removal,
         run: bool,
+        /// JobAdd, or RunTest for one that goes after its run.
+        act: Act,
+        by: Arc<By>,
         reply: Reply<Added>,
     },
     /// With `version` only that version of the job is changed, here and below.
@@ -28,35 +33,43 @@ pub(super) enum Command {
         id: JobId,
         draft: Box<JobDraft>,
         version: Option<i64>,
+        by: Arc<By>,
         reply: Reply<()>,
     },
     Delete {
         id: JobId,
         version: Option<i64>,
+        by: Arc<By>,
         reply: Reply<()>,
     },
     Run {
         id: JobId,
+        by: Arc<By>,
         reply: Reply<Triggered>,
     },
     RunAll {
+        by: Arc<By>,
         reply: Reply<usize>,
     },
     Stop {
         id: JobId,
+        by: Arc<By>,
         reply: Reply<()>,
     },
     /// Answers whether the run was there to be cancelled.
     StopRun {
         run: RunId,
+        by: Arc<By>,
         reply: Reply<bool>,
     },
     StopAll {
+        by: Arc<By>,
         reply: Reply<usize>,
     },
     Restart {
         id: JobId,
         reset_run_count: bool,
+        by: Arc<By>,
         reply: Reply<()>,
     },
     /// Answered by the ticker, which can read the database.
@@ -117,7 +130,7 @@ impl Command {
             Self::Add { reply, .. } => drop(reply.send(Err(error))),
             Self::Run { reply, .. } => drop(reply.send(Err(error))),
             Self::StopRun { reply, .. } => drop(reply.send(Err(error))),
-            Self::RunAll { reply } | Self::StopAll { reply } => drop(reply.send(Err(error))),
+            Self::RunAll { reply, .. } | Self::StopAll { reply, .. } => drop(reply.send(Err(error))),
             Self::Reconcile { reply } => drop(reply.send(Err(error))),
             Self::Upcoming { reply, .. } => drop(reply.send(Err(error))),
             Self::Edit { reply, .. }
@@ -144,56 +157,84 @@ impl Core {
                 turn.batch.starts.push(RunStart { run, at, attempt, child });
             }
             other if self.stopping => other.refuse(Error::ShuttingDown),
-            Command::Add { spec, removal, run, reply } => {
+            Command::Add { spec, removal, run, act, by, reply } => {
                 let immediate = spec.enabled && spec.overlap == Overlap::Immediate;
+                let entry = turn.entry(by, act).on_job(None, &spec.name).after(audit::job(&spec));
                 let write = JobWrite::Insert { spec: spec.clone(), removal, immediate };
-                turn.write(write, Effect::Add { spec, removal, immediate, run, reply });
+                turn.write_for(entry, write, Effect::Add { spec, removal, immediate, run, reply });
             }
-            Command::Edit { id, draft, version, reply } => {
+            Command::Edit { id, draft, version, by, reply } => {
                 match self.edit(id, *draft, version, turn.batch.now) {
-                    Ok((write, effect)) => turn.write(write, effect(reply)),
+                    Ok((write, effect)) => {
+                        let entry = turn.entry(by, Act::JobEdit);
+                        turn.write_for(self.told_change(entry, id, &write), write, effect(reply));
+                    }
                     Err(e) => drop(reply.send(Err(e))),
                 }
             }
-            Command::Delete { id, version, reply } => {
-                if self.jobs.contains_key(&id) {
-                    turn.write(
+            Command::Delete { id, version, by, reply } => match self.jobs.get(&id) {
+                Some(Entry { job, .. }) => {
+                    let entry = turn.entry(by, Act::JobDelete).on_job(Some(id), &job.spec.name);
+                    turn.write_for(
+                        entry.before(audit::job(&job.spec)),
                         JobWrite::Delete { id, with_runs: false, version },
                         Effect::Delete { id, reply: Some(reply) },
                     );
-                } else {
-                    drop(reply.send(Err(Error::NoJob(id))));
                 }
-            }
-            Command::Run { id, reply } => match self.trigger(id, Source::Manual, turn) {
-                Some(triggered) => turn.answer(reply, triggered),
                 None => drop(reply.send(Err(Error::NoJob(id)))),
             },
-            Command::RunAll { reply } => {
+            Command::Run { id, by, reply } => match self.trigger(id, Source::Manual, turn) {
+                Some(triggered) => {
+                    let name = self.jobs.get(&id).map_or("", |entry| &entry.job.spec.name);
+                    let Triggered { run, skipped } = triggered;
+                    let after = json!({"run": run.to_string(), "skipped": skipped.map(Reason::as_str)});
+                    let entry = turn.entry(by, Act::JobRun).on_job(Some(id), name);
+                    turn.note(entry.after(audit::fields(after)));
+                    turn.answer(reply, triggered);
+                }
+                None => drop(reply.send(Err(Error::NoJob(id)))),
+            },
+            Command::RunAll { by, reply } => {
                 let mut ids: Vec<_> =
                     self.jobs.values().filter(|e| e.job.spec.enabled).map(|e| e.job.id).collect();
                 ids.sort_unstable();
                 for id in &ids {
                     self.trigger(*id, Source::Manual, turn);
                 }
+                let entry = turn.entry(by, Act::JobRunAll);
+                turn.note(entry.after(audit::fields(json!({"jobs": ids.len()}))));
                 turn.answer(reply, ids.len());
             }
-            Command::Stop { id, reply } => {
-                if self.jobs.contains_key(&id) {
-                    turn.write(JobWrite::Stop { id, reason: None }, Effect::Stop { id, reply });
-                } else {
-                    drop(reply.send(Err(Error::NoJob(id))));
+            Command::Stop { id, by, reply } => match self.jobs.get(&id) {
+                Some(Entry { job, .. }) => {
+                    let entry = turn.entry(by, Act::JobStop).on_job(Some(id), &job.spec.name);
+                    let entry = entry.before(enabled(job.spec.enabled)).after(enabled(false));
+                    let write = JobWrite::Stop { id, reason: None };
+                    turn.write_for(entry, write, Effect::Stop { id, reply });
                 }
-            }
-            Command::StopRun { run, reply } => {
+                None => drop(reply.send(Err(Error::NoJob(id)))),
+            },
+            Command::StopRun { run, by, reply } => {
                 let found = self.cancel_run(run, Reason::RunStopped, turn);
+                if found {
+                    let entry = turn.entry(by, Act::RunStop);
+                    turn.note(entry.on("run", run, ""));
+                }
                 turn.answer(reply, found);
             }
-            Command::StopAll { reply } => turn.write(JobWrite::StopAll, Effect::StopAll { reply }),
-            Command::Restart { id, reset_run_count, reply } => {
+            Command::StopAll { by, reply } => {
+                let jobs = self.jobs.values().filter(|entry| entry.job.spec.enabled).count();
+                let entry = turn.entry(by, Act::JobStopAll).after(audit::fields(json!({"jobs": jobs})));
+                turn.write_for(entry, JobWrite::StopAll, Effect::StopAll { reply });
+            }
+            Command::Restart { id, reset_run_count, by, reply } => {
                 match self.restart(id, reset_run_count, turn.batch.now) {
-                    Ok(reset) => {
-                        turn.write(JobWrite::Enable { id, reset }, Effect::Enable { id, reset, reply })
+                    Ok((before, reset)) => {
+                        let entry = turn.entry(by, Act::JobStart).on_job(Some(id), &before.spec.name);
+                        let after = json!({"enabled": true, "reset_run_count": reset_run_count});
+                        let entry = entry.before(enabled(before.spec.enabled)).after(audit::fields(after));
+                        let write = JobWrite::Enable { id, reset };
+                        turn.write_for(entry, write, Effect::Enable { id, reset, reply });
                     }
                     Err(e) => drop(reply.send(Err(e))),
                 }
@@ -205,12 +246,13 @@ impl Core {
         }
     }
 
-    fn restart(&self, id: JobId, run_count: bool, now: UtcMs) -> Result<StateReset, Error> {
+    fn restart(&self, id: JobId, run_count: bool, now: UtcMs) -> Result<(Arc<Job>, StateReset), Error> {
         let entry = self.jobs.get(&id).ok_or(Error::NoJob(id))?;
         if !run_count {
             refuse_exhausted(&entry.job.spec, entry.run_count)?;
         }
-        Ok(entry.reset(now, entry.job.spec.overlap == Overlap::Immediate, run_count))
+        let reset = entry.reset(now, entry.job.spec.overlap == Overlap::Immediate, run_count);
+        Ok((entry.job.clone(), reset))
     }
 
     fn edit(
@@ -233,6 +275,18 @@ impl Core {
         let write = JobWrite::Update { id, spec: spec.clone(), reset, version };
         Ok((write, move |reply| Effect::Edit { id, spec, reset, reply }))
     }
+
+    /// How the job was and will be.
+    fn told_change(&self, entry: audit::Entry, id: JobId, write: &JobWrite) -> audit::Entry {
+        let (Some(Entry { job, .. }), JobWrite::Update { spec, .. }) = (self.jobs.get(&id), write) else {
+            return entry;
+        };
+        entry.on_job(Some(id), &job.spec.name).changed(audit::job(&job.spec), audit::job(spec))
+    }
+}
+
+fn enabled(is: bool) -> Fields {
+    audit::fields(json!({"enabled": is}))
 }
 
 /// A fire decided this close ahead of now was decided just now, before a small step of the clock;

@@ -9,6 +9,7 @@ use super::{Added, Error};
 use crate::clock::Reading;
 use crate::config::JobsConfig;
 use crate::domain::UtcMs;
+use crate::domain::audit::{self, Act, By};
 use crate::domain::event::Event;
 use crate::domain::job::{Job, JobId, JobSpec, Removal, StopReason};
 use crate::domain::plan::{self, Jump, Verdict, View};
@@ -131,6 +132,22 @@ impl Turn {
     pub fn write(&mut self, write: JobWrite, effect: Effect) {
         self.batch.jobs.push(write);
         self.effects.push(effect);
+    }
+
+    /// A row of the audit log, of this turn.
+    pub fn entry(&self, by: Arc<By>, act: Act) -> audit::Entry {
+        audit::Entry::new(self.batch.now, by, act)
+    }
+
+    /// A change that somebody asked for: it is told of when it is made.
+    pub fn write_for(&mut self, entry: audit::Entry, write: JobWrite, effect: Effect) {
+        self.batch.audit.push((Some(self.batch.jobs.len()), entry));
+        self.write(write, effect);
+    }
+
+    /// Tells of what this turn does.
+    pub fn note(&mut self, entry: audit::Entry) {
+        self.batch.audit.push((None, entry));
     }
 
     /// Answers a request once the turn is committed.

@@ -85,7 +85,7 @@ impl Engine {
     /// `Unavailable` while the database is away, `ShuttingDown` at the end.
     pub async fn upcoming(&self, until: UtcMs, most: usize) -> Result<Vec<Upcoming>, Error> {
         let most = most.min(UPCOMING_MAX);
-        let ahead = self.ask(|reply| Command::Upcoming { until, most, reply }).await?;
+        let ahead = self.ask(|reply, _| Command::Upcoming { until, most, reply }).await?;
         Ok(walk(&ahead, self.clock.now(), until, most))
     }
 

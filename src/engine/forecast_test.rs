@@ -26,7 +26,12 @@ fn config() -> JobsConfig {
         shutdown_grace: Duration::ZERO,
         kill_grace: Duration::ZERO,
         output_limit: 1 << 20,
-        retention: Retention { runs: 1_000, age: 30 * 1_440 * MINUTE, bytes: 1 << 30 },
+        retention: Retention {
+            runs: 1_000,
+            age: 30 * 1_440 * MINUTE,
+            bytes: 1 << 30,
+            audit: 730 * 1_440 * MINUTE,
+        },
     }
 }
 

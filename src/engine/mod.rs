@@ -10,6 +10,7 @@
 //! - `recovery` settles what a dead server left, and comes back after a database failure.
 //! - `retention` deletes old run records.
 
+mod audit;
 mod commands;
 mod core;
 mod forecast;
@@ -24,6 +25,7 @@ mod ticker;
 
 use crate::clock::Clock;
 use crate::config::JobsConfig;
+use crate::domain::audit::{Act, By};
 use crate::domain::event::Event;
 use crate::domain::job::{JobDraft, JobId, JobSpec, Removal};
 use crate::domain::run::{Reason, RunId};
@@ -32,10 +34,12 @@ use crate::exec::Executor;
 use crate::exec::func::Functions;
 use crate::store::{Store, chain};
 use crate::vault::Vault;
+pub use audit::{as_by, as_whom};
 use chrono_tz::Tz;
 use commands::Command;
 pub use forecast::{Load, Upcoming};
 pub use live::{Follow, Step};
+use serde_json::json;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -196,13 +200,18 @@ impl Engine {
     pub async fn add(&self, draft: JobDraft) -> Result<JobId, Error> {
         let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
         let removal = Removal::default();
-        Ok(self.ask(|reply| Command::Add { spec, removal, run: false, reply }).await?.id)
+        let act = Act::JobAdd;
+        Ok(self.ask(|reply, by| Command::Add { spec, removal, run: false, act, by, reply }).await?.id)
     }
 
     /// Adds a job and runs it once now; `removal` says what goes when that run has ended.
     pub async fn add_and_run(&self, draft: JobDraft, removal: Removal) -> Result<Added, Error> {
+        self.add_to_run(draft, removal, Act::JobAdd).await
+    }
+
+    async fn add_to_run(&self, draft: JobDraft, removal: Removal, act: Act) -> Result<Added, Error> {
         let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
-        self.ask(|reply| Command::Add { spec, removal, run: true, reply }).await
+        self.ask(|reply, by| Command::Add { spec, removal, run: true, act, by, reply }).await
     }
 
     /// Runs a draft once. The job that this takes goes when its run has ended; the record stays.
@@ -210,39 +219,39 @@ impl Engine {
         let removal = Removal { task: true, log: false };
         // Its keys come from the system's randomness.
         let number = RandomState::new().build_hasher().finish();
-        self.add_and_run(draft.once(number), removal).await
+        self.add_to_run(draft.once(number), removal, Act::RunTest).await
     }
 
     /// Lays the draft's fields over the job's. To state 2 it stops the job, as `stop` does. With
     /// `version` only when the job still is that version.
     pub async fn edit(&self, id: JobId, draft: JobDraft, version: Option<i64>) -> Result<(), Error> {
-        self.ask(|reply| Command::Edit { id, draft: Box::new(draft), version, reply }).await
+        self.ask(|reply, by| Command::Edit { id, draft: Box::new(draft), version, by, reply }).await
     }
 
     /// Deletes a job and cancels its runs in flight; its records stay until retention takes them. With
     /// `version` only when the job still is that version.
     pub async fn delete(&self, id: JobId, version: Option<i64>) -> Result<(), Error> {
-        self.ask(|reply| Command::Delete { id, version, reply }).await
+        self.ask(|reply, by| Command::Delete { id, version, by, reply }).await
     }
 
     /// Runs a job now, also a stopped one. It does not wait for the run.
     pub async fn run(&self, id: JobId) -> Result<Triggered, Error> {
-        self.ask(|reply| Command::Run { id, reply }).await
+        self.ask(|reply, by| Command::Run { id, by, reply }).await
     }
 
     /// Runs every scheduled job once now; answers how many.
     pub async fn run_all(&self) -> Result<usize, Error> {
-        self.ask(|reply| Command::RunAll { reply }).await
+        self.ask(|reply, by| Command::RunAll { by, reply }).await
     }
 
     /// No more fires; runs in flight are cancelled.
     pub async fn stop(&self, id: JobId) -> Result<(), Error> {
-        self.ask(|reply| Command::Stop { id, reply }).await
+        self.ask(|reply, by| Command::Stop { id, by, reply }).await
     }
 
     /// Cancels one run, whether it is at work or waits. Its job stays as it is.
     pub async fn stop_run(&self, run: RunId) -> Result<Stopped, Error> {
-        if self.ask(|reply| Command::StopRun { run, reply }).await? {
+        if self.ask(|reply, by| Command::StopRun { run, by, reply }).await? {
             return Ok(Stopped::Cancelled);
         }
         Ok(if self.run_record(run).await?.is_some() { Stopped::Ended } else { Stopped::Unknown })
@@ -250,17 +259,20 @@ impl Engine {
 
     /// Stops every scheduled job; answers how many.
     pub async fn stop_all(&self) -> Result<usize, Error> {
-        self.ask(|reply| Command::StopAll { reply }).await
+        self.ask(|reply, by| Command::StopAll { by, reply }).await
     }
 
     /// Puts a job back on its schedule, from now on.
     pub async fn restart(&self, id: JobId, reset_run_count: bool) -> Result<(), Error> {
-        self.ask(|reply| Command::Restart { id, reset_run_count, reply }).await
+        self.ask(|reply, by| Command::Restart { id, reset_run_count, by, reply }).await
     }
 
     /// Reads the jobs from the database again; nothing in flight is disturbed.
     pub async fn reconcile(&self) -> Result<Reconciled, Error> {
-        self.ask(|reply| Command::Reconcile { reply }).await
+        let found = self.ask(|reply, _| Command::Reconcile { reply }).await?;
+        let told = json!({"added": found.added, "removed": found.removed, "updated": found.updated});
+        self.note(self.entry(Act::Reconcile).after(crate::domain::audit::fields(told))).await;
+        Ok(found)
     }
 
     /// Applies new settings to what is decided and started from now on.
@@ -271,10 +283,10 @@ impl Engine {
 
     async fn ask<T>(
         &self,
-        command: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Command,
+        command: impl FnOnce(oneshot::Sender<Result<T, Error>>, Arc<By>) -> Command,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| Error::ShuttingDown)?;
+        self.commands.send(command(reply, audit::as_whom())).await.map_err(|_| Error::ShuttingDown)?;
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{Engine, Error, retention};
 use crate::domain::UtcMs;
+use crate::domain::audit::{self, Act, Entry};
 use crate::domain::job::JobId;
 use crate::domain::run::RunId;
 use crate::domain::schedule::Schedule;
@@ -13,7 +14,7 @@ use crate::store::{
 };
 use crate::vault::Vault;
 use chrono_tz::Tz;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 impl Engine {
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
@@ -118,8 +119,8 @@ impl Engine {
         Ok(self.store.setting(name).await?)
     }
 
-    pub async fn save_setting(&self, name: &str, value: &Value) -> Result<(), Error> {
-        self.store.save_setting(name, value).await.map_err(|e| {
+    pub async fn save_setting(&self, name: &str, value: &Value, entry: &Entry) -> Result<(), Error> {
+        self.store.save_setting(name, value, Some(entry)).await.map_err(|e| {
             tracing::error!(error = %super::chain(&e), name, "a setting cannot be stored");
             Error::Unavailable
         })
@@ -137,7 +138,10 @@ impl Engine {
 
     /// Reads the user's own functions again.
     pub async fn reload_functions(&self) -> func::python::Reloaded {
-        self.functions.reload().await
+        let done = self.functions.reload().await;
+        let told = json!({"loaded": done.loaded, "removed": done.removed});
+        self.note(self.entry(Act::FunctionsReload).after(audit::fields(told))).await;
+        done
     }
 
     /// The zone in which local times are shown.

@@ -66,6 +66,15 @@ async fn pass(store: &Store, clock: &Clock, keep: Retention, now: UtcMs) -> Resu
         rows += pruned.rows;
         next = pruned.more;
     }
+    let audit = now.minus(keep.audit);
+    loop {
+        let most = pace.rows;
+        let gone = pace.step(store.prune_audit(audit, most)).await?;
+        rows += gone;
+        if (gone as i64) < most {
+            break;
+        }
+    }
     while rows > 0 && pace.step(store.shrink()).await? {}
     Ok(rows)
 }

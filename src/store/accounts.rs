@@ -5,6 +5,8 @@ use super::db::Conn;
 use super::sql::Sql;
 use super::{Result, Store};
 use crate::domain::UtcMs;
+use crate::domain::audit::{self, Entry, Fields};
+use serde_json::json;
 
 /// The way to the accounts of a store.
 #[derive(Clone, Debug)]
@@ -68,6 +70,20 @@ pub enum AccountWritten {
     LastAdmin,
 }
 
+impl Account {
+    /// What the audit log may know of it.
+    pub fn told(&self) -> Fields {
+        audit::fields(json!({
+            "username": self.username, "email": self.email, "role": self.role, "enabled": self.enabled,
+        }))
+    }
+}
+
+async fn find(tx: &mut Conn, id: i64) -> Result<Option<Account>> {
+    let found: Vec<Account> = tx.fetch(&Sql::new(format!("{ACCOUNT} WHERE id = ?")).bind(id)).await?;
+    Ok(found.into_iter().next())
+}
+
 const ACCOUNT: &str = "SELECT id, username, password_hash, email, role, enabled, last_login_ms, created_ms, \
     updated_ms FROM tj_admins";
 const TOKEN: &str = "SELECT id, admin_id, kind, name, role, created_ms, expires_ms, used_ms FROM tj_tokens";
@@ -105,7 +121,7 @@ impl Accounts {
     }
 
     /// `None`: the name is taken. With `only_first` also when somebody can log in already.
-    pub async fn add(&self, new: &Account, only_first: bool) -> Result<Option<i64>> {
+    pub async fn add(&self, new: &Account, only_first: bool, entry: Entry) -> Result<Option<i64>> {
         let mut tx = self.turn().await?;
         if only_first && tx.number(&Sql::new(USABLE)).await? > 0 {
             return Ok(None);
@@ -120,18 +136,17 @@ impl Accounts {
             .bind(new.enabled)
             .bind(new.created_ms)
             .bind(new.updated_ms);
-        let id = tx.insert(sql, "username").await?;
+        let Some(id) = tx.insert(sql, "username").await? else { return Ok(None) };
+        tx.note(&[&entry.on("account", id, &new.username)]).await?;
         tx.commit().await?;
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// Writes role, state, mail address and password hash. Sessions and tokens of one that is disabled,
     /// or whose password is another, end.
-    pub async fn save(&self, account: &Account) -> Result<AccountWritten> {
+    pub async fn save(&self, account: &Account, entry: Entry) -> Result<AccountWritten> {
         let mut tx = self.turn().await?;
-        let before: Vec<Account> =
-            tx.fetch(&Sql::new(format!("{ACCOUNT} WHERE id = ?")).bind(account.id)).await?;
-        let Some(before) = before.into_iter().next() else { return Ok(AccountWritten::NotFound) };
+        let Some(before) = find(&mut tx, account.id).await? else { return Ok(AccountWritten::NotFound) };
         let text = "UPDATE tj_admins SET password_hash = ?, email = ?, role = ?, enabled = ?, updated_ms = ? \
                     WHERE id = ?";
         let sql = Sql::new(text)
@@ -148,20 +163,26 @@ impl Accounts {
         if !account.enabled || before.password_hash != account.password_hash {
             tx.execute(&Sql::new("DELETE FROM tj_tokens WHERE admin_id = ?").bind(account.id)).await?;
         }
+        let entry = entry.on("account", account.id, &account.username);
+        let mut after = account.told();
+        if before.password_hash != account.password_hash {
+            after.insert("password".into(), "changed".into());
+        }
+        tx.note(&[&entry.changed(before.told(), after)]).await?;
         tx.commit().await?;
         Ok(AccountWritten::Done)
     }
 
     /// Its sessions and tokens go with it. The last admin cannot be deleted.
-    pub async fn delete(&self, id: i64) -> Result<AccountWritten> {
+    pub async fn delete(&self, id: i64, entry: Entry) -> Result<AccountWritten> {
         let mut tx = self.turn().await?;
-        if tx.execute(&Sql::new("DELETE FROM tj_admins WHERE id = ?").bind(id)).await? == 0 {
-            return Ok(AccountWritten::NotFound);
-        }
+        let Some(before) = find(&mut tx, id).await? else { return Ok(AccountWritten::NotFound) };
+        tx.execute(&Sql::new("DELETE FROM tj_admins WHERE id = ?").bind(id)).await?;
         if tx.number(&Sql::new(format!("SELECT count(*) FROM tj_admins WHERE {ADMINS}"))).await? == 0 {
             return Ok(AccountWritten::LastAdmin);
         }
         tx.execute(&Sql::new("DELETE FROM tj_tokens WHERE admin_id = ?").bind(id)).await?;
+        tx.note(&[&entry.on("account", id, &before.username).before(before.told())]).await?;
         tx.commit().await?;
         Ok(AccountWritten::Done)
     }
@@ -174,7 +195,8 @@ impl Accounts {
         Ok(())
     }
 
-    pub async fn add_token(&self, new: &NewToken<'_>) -> Result<i64> {
+    /// Stores a session or a token; the entry of a token names it.
+    pub async fn add_token(&self, new: &NewToken<'_>, entry: Entry) -> Result<i64> {
         let text = "INSERT INTO tj_tokens (admin_id, kind, name, role, hash, created_ms, expires_ms, used_ms) \
                     VALUES (?, ?, ?, ?, ?, ?, ?, NULL)";
         let sql = Sql::new(text)
@@ -189,9 +211,11 @@ impl Accounts {
         // What has expired is of no use to anybody.
         let old = "DELETE FROM tj_tokens WHERE expires_ms < ?";
         tx.execute(&Sql::new(old).bind(new.created.0)).await?;
-        let id = tx.insert(sql, "hash").await?;
+        let id = tx.insert(sql, "hash").await?.unwrap_or_default();
+        let entry = if new.kind == "token" { entry.on("token", id, new.name) } else { entry };
+        tx.note(&[&entry]).await?;
         tx.commit().await?;
-        Ok(id.unwrap_or_default())
+        Ok(id)
     }
 
     /// The token with this hash, and its account.
@@ -209,9 +233,16 @@ impl Accounts {
     }
 
     /// Whether it was there.
-    pub async fn delete_token(&self, account: i64, id: i64) -> Result<bool> {
-        let sql = Sql::new("DELETE FROM tj_tokens WHERE id = ? AND admin_id = ?").bind(id).bind(account);
-        Ok(self.0.write.execute(&sql).await? > 0)
+    pub async fn delete_token(&self, account: i64, id: i64, entry: Entry) -> Result<bool> {
+        let mut tx = self.0.write.begin().await?;
+        let sql = Sql::new(format!("{TOKEN} WHERE id = ? AND admin_id = ?")).bind(id).bind(account);
+        let found: Vec<Token> = tx.fetch(&sql).await?;
+        let Some(token) = found.into_iter().next() else { return Ok(false) };
+        tx.execute(&Sql::new("DELETE FROM tj_tokens WHERE id = ?").bind(id)).await?;
+        tx.note(&[&entry.on(if token.kind == "token" { "token" } else { "session" }, id, token.name)])
+            .await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     pub async fn note_use(&self, token: i64, at: UtcMs) -> Result<()> {

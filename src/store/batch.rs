@@ -7,6 +7,7 @@ use super::sql::{Kind, Rows, Sql, list};
 use super::totals::Counted;
 use super::{Result, Store, write_job};
 use crate::domain::UtcMs;
+use crate::domain::audit::Entry;
 use crate::domain::job::{Job, JobId, JobSpec, Removal, StopReason};
 use crate::domain::run::{Outcome, Reason, Report, RunId, Source};
 use std::collections::{HashMap, HashSet};
@@ -22,6 +23,8 @@ pub struct Batch {
     pub closes: Vec<RunClose>,
     pub cursors: HashMap<JobId, Cursor>,
     pub jobs: Vec<JobWrite>,
+    /// What is told of this in the audit log; where one of `jobs` is named, only when that is done.
+    pub audit: Vec<(Option<usize>, Entry)>,
     /// The clock was set back: the new epoch.
     pub clock_epoch: Option<i64>,
 }
@@ -163,6 +166,7 @@ impl Batch {
             && self.closes.is_empty()
             && self.cursors.is_empty()
             && self.jobs.is_empty()
+            && self.audit.is_empty()
             && self.clock_epoch.is_none()
     }
 
@@ -202,6 +206,7 @@ impl Store {
         for write in &batch.jobs {
             done.jobs.push(write_job::write_job(&mut tx, write, batch.now, &mut counted).await?);
         }
+        note(&mut tx, &batch.audit, &done.jobs).await?;
         let mut bytes = closed;
         for run in batch.opens.iter().filter(|r| !done.lost_races.contains(&r.id)) {
             bytes += run.bytes();
@@ -219,6 +224,21 @@ impl Store {
         tx.commit().await?;
         Ok(done)
     }
+}
+
+/// Tells of the changes that were made.
+async fn note(tx: &mut Conn, audit: &[(Option<usize>, Entry)], done: &[JobWritten]) -> Result<()> {
+    let made = audit.iter().filter_map(|(write, entry)| match write.map(|at| done.get(at)) {
+        None => Some(entry.clone()),
+        // Only now a new job has its number.
+        Some(Some(JobWritten::Done(job))) if entry.target.kind == "job" => {
+            Some(entry.clone().on_job(Some(*job), &entry.target.name))
+        }
+        Some(Some(JobWritten::Done(_))) => Some(entry.clone()),
+        Some(_) => None,
+    });
+    let made: Vec<Entry> = made.collect();
+    tx.note(&made.iter().collect::<Vec<_>>()).await
 }
 
 /// Whether a run is a start that `max_run_count` counts.

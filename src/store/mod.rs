@@ -6,6 +6,7 @@
 
 mod accounts;
 mod again;
+mod audit;
 mod backup;
 mod batch;
 mod copy;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use accounts::{Account, AccountWritten, Accounts, NewToken, Token};
+pub use audit::{AuditList, AuditRow};
 pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use copy::{Copied, Progress};

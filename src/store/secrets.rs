@@ -2,6 +2,7 @@
 
 use super::sql::Sql;
 use super::{Result, Store};
+use crate::domain::audit::Entry;
 use crate::domain::secret;
 
 /// A secret as it is stored.
@@ -25,7 +26,7 @@ impl Store {
     }
 
     /// Adds it, or takes the place of the one with this name, whose age it keeps.
-    pub async fn save_secret(&self, secret: &Sealed) -> Result<()> {
+    pub async fn save_secret(&self, secret: &Sealed, entry: &Entry) -> Result<()> {
         let mut tx = self.write.begin().await?;
         let text =
             "UPDATE tj_secrets SET description = ?, key_id = ?, sealed = ?, updated_ms = ? WHERE name = ?";
@@ -47,13 +48,19 @@ impl Store {
                 .bind(secret.updated_ms);
             tx.insert(insert, "name").await?;
         }
+        tx.note(&[entry]).await?;
         tx.commit().await
     }
 
     /// Whether it was there.
-    pub async fn delete_secret(&self, name: &str) -> Result<bool> {
-        let sql = Sql::new("DELETE FROM tj_secrets WHERE name = ?").bind(name);
-        Ok(self.write.execute(&sql).await? > 0)
+    pub async fn delete_secret(&self, name: &str, entry: &Entry) -> Result<bool> {
+        let mut tx = self.write.begin().await?;
+        if tx.execute(&Sql::new("DELETE FROM tj_secrets WHERE name = ?").bind(name)).await? == 0 {
+            return Ok(false);
+        }
+        tx.note(&[entry]).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The command texts of jobs in which secrets may stand.

@@ -2,6 +2,7 @@
 
 use super::sql::Sql;
 use super::{Error, Result, Store};
+use crate::domain::audit::Entry;
 use serde_json::Value;
 
 impl Store {
@@ -14,11 +15,13 @@ impl Store {
         stored.map_or(Ok(Value::Null), parse).map_err(|e| Error::Data(format!("setting {name}: {e}")))
     }
 
-    /// Stores a value durably.
-    pub async fn save_setting(&self, name: &str, value: &Value) -> Result<()> {
+    /// Stores a value durably, and tells of it where somebody asked for it.
+    pub async fn save_setting(&self, name: &str, value: &Value, entry: Option<&Entry>) -> Result<()> {
         let replace = self.write.dialect().or_replace("name", "value");
         let sql = Sql::new(format!("INSERT INTO tj_settings (name, value) VALUES (?, ?){replace}"));
-        self.write.execute(&sql.bind(name).bind(value.to_string())).await?;
-        Ok(())
+        let mut tx = self.write.begin().await?;
+        tx.execute(&sql.bind(name).bind(value.to_string())).await?;
+        tx.note(entry.as_slice()).await?;
+        tx.commit().await
     }
 }

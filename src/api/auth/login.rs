@@ -4,19 +4,32 @@ use super::{Auth, COOKIE, Identity};
 use crate::api::answer::{Answer, refusal};
 use crate::config::AuthMode;
 use crate::domain::account::{Role, check_password, check_username};
+use crate::domain::audit::{self, Act, By, Entry};
 use crate::domain::{FieldError, Text, UtcMs};
 use crate::engine;
 use crate::password::{self, Verdict};
 use crate::private;
 use crate::store::{Account, NewToken};
 use axum::http::{StatusCode, header};
+use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 /// A session ends after so many seconds: a week.
 const SESSION_SECONDS: i64 = 7 * 86_400;
+
+/// Refused logins that are told of in a minute.
+const REFUSALS_TOLD: u32 = 30;
+
+/// How many were told of.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    minute: i64,
+    told: u32,
+    left_out: u64,
+}
 
 /// A session that has begun.
 #[derive(Debug)]
@@ -53,6 +66,7 @@ impl Auth {
         let verdict = self.hashing(move || password::verify(&given, stored.as_deref())).await?;
         let Some(account) = found.filter(|_| verdict != Verdict::Wrong) else {
             tracing::warn!(client = %source, username, "a login was refused");
+            self.note_refusal(username).await;
             let text = Text::new("用户名或密码错误", "user name or password is wrong");
             return Err(refusal(StatusCode::UNAUTHORIZED, text));
         };
@@ -67,10 +81,34 @@ impl Auth {
         self.begin(account, source).await
     }
 
+    /// Tells of a refused login, of so many a minute from all the world: nobody fills the disk with them.
+    async fn note_refusal(&self, username: &str) {
+        let now = self.engine.now();
+        let left_out = {
+            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            let minute = now.0.div_euclid(60_000);
+            if refusals.minute != minute {
+                *refusals = Refusals { minute, told: 0, left_out: refusals.left_out };
+            }
+            refusals.told += 1;
+            if refusals.told > REFUSALS_TOLD {
+                refusals.left_out += 1;
+                return;
+            }
+            std::mem::take(&mut refusals.left_out)
+        };
+        let mut entry = self.engine.entry(Act::LogInFailed).on("account", "", username);
+        if left_out > 0 {
+            entry = entry.after(audit::fields(json!({"not_told_before": left_out})));
+        }
+        self.engine.note(entry).await;
+    }
+
     /// Ends the session or token that was shown.
     pub async fn log_out(&self, identity: &Identity) -> Result<(), Answer> {
         if let Identity::Account(who) = identity {
-            self.accounts.delete_token(who.account, who.token).await.map_err(failed)?;
+            let entry = self.engine.entry(Act::LogOut);
+            self.accounts.delete_token(who.account, who.token, entry).await.map_err(failed)?;
             self.forget();
         }
         Ok(())
@@ -103,7 +141,8 @@ impl Auth {
             created_ms: now,
             updated_ms: now,
         };
-        let made = self.accounts.add(&account, first).await.map_err(failed)?;
+        let entry = self.engine.entry(Act::AccountAdd).after(account.told());
+        let made = self.accounts.add(&account, first, entry).await.map_err(failed)?;
         let Some(id) = made else {
             let text = Text::new("用户名已存在，请换一个", "the user name is taken, choose another");
             return Err(Answer::code(409, text, ()));
@@ -128,7 +167,14 @@ impl Auth {
             );
             return Err(Answer::Invalid(vec![FieldError::new("code", text, ())]));
         }
-        let account = self.add_account(NewAccount { role: Role::Admin, ..new }).await?;
+        let by = By {
+            actor: new.username.trim().to_owned(),
+            role: Role::Admin.as_str(),
+            via: "claim code".into(),
+            source: source.to_string(),
+        };
+        let new = NewAccount { role: Role::Admin, ..new };
+        let account = engine::as_by(by, self.add_account(new)).await?;
         *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = None;
         fs::remove_file(&self.claim_file).ok();
         self.begin(account, source).await
@@ -159,7 +205,8 @@ impl Auth {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).give_back(source);
         account.password_hash = self.hash(new).await?;
         account.updated_ms = self.engine.now().0;
-        self.accounts.save(&account).await.map_err(failed)?;
+        let entry = self.engine.entry(Act::PasswordChange);
+        self.accounts.save(&account, entry).await.map_err(failed)?;
         self.forget();
         tracing::warn!(username = account.username, "a password was changed");
         self.begin(account, source).await
@@ -177,7 +224,11 @@ impl Auth {
             created: now,
             expires: Some(UtcMs(now.0 + SESSION_SECONDS * 1_000)),
         };
-        self.accounts.add_token(&new).await.map_err(failed)?;
+        let role = Role::stored(&account.role).as_str();
+        let by =
+            By { actor: account.username.clone(), role, via: "password".into(), source: source.to_string() };
+        let entry = Entry::new(now, Arc::new(by), Act::LogIn).on("account", account.id, &account.username);
+        self.accounts.add_token(&new, entry).await.map_err(failed)?;
         Ok(Session { account, token })
     }
 

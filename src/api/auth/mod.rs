@@ -11,6 +11,7 @@ use super::answer::Answer;
 use crate::config::AuthMode;
 use crate::domain::access::IpRules;
 use crate::domain::account::Role;
+use crate::domain::audit::By;
 use crate::domain::{Text, UtcMs};
 use crate::engine::Engine;
 use crate::password;
@@ -74,6 +75,8 @@ pub(super) struct Who {
     pub username: String,
     pub role: Role,
     pub token: i64,
+    /// What was shown: `session`, or `token` and its name.
+    pub via: String,
 }
 
 impl Identity {
@@ -91,6 +94,21 @@ impl Identity {
             Self::Nobody => "nobody",
             Self::Owner => "owner",
             Self::Account(who) => &who.username,
+        }
+    }
+
+    /// For the audit log.
+    pub fn by(&self, client: IpAddr) -> By {
+        let via = match self {
+            Self::Nobody => "",
+            Self::Owner => "open",
+            Self::Account(who) => &who.via,
+        };
+        By {
+            actor: self.name().to_owned(),
+            role: self.role().map_or("", Role::as_str),
+            via: via.to_owned(),
+            source: client.to_string(),
         }
     }
 
@@ -139,6 +157,7 @@ pub(super) struct Auth {
     any: Arc<Mutex<(bool, UtcMs)>>,
     known: Mutex<HashMap<String, Known>>,
     attempts: Mutex<Attempts>,
+    refusals: Mutex<login::Refusals>,
     hashing: Semaphore,
     /// The file with the claim code.
     claim_file: PathBuf,
@@ -153,6 +172,7 @@ impl Auth {
             any: Arc::new(Mutex::new((accounts.any().await?, UtcMs(i64::MIN)))),
             known: Mutex::default(),
             attempts: Mutex::default(),
+            refusals: Mutex::default(),
             hashing: Semaphore::new(HASHING),
             claim: Mutex::new(None),
             claim_file,
@@ -192,7 +212,10 @@ impl Auth {
             None => match self.accounts.token(hash).await {
                 Ok(Some((token, account))) if account.enabled => {
                     let role = Role::stored(&account.role).least(Role::stored(&token.role));
-                    let who = Who { account: account.id, username: account.username, role, token: token.id };
+                    let via =
+                        if token.kind == "token" { format!("token {}", token.name) } else { token.kind };
+                    let who =
+                        Who { account: account.id, username: account.username, role, token: token.id, via };
                     let until = UtcMs(now.0 + KNOWN_FOR);
                     let noted = known.map_or(token.used_ms.unwrap_or(0), |known| known.noted);
                     Known { who: Arc::new(who), until, expires: token.expires_ms, noted }

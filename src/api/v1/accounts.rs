@@ -8,11 +8,13 @@ use crate::api::auth::Identity;
 use crate::api::auth::login::{NewAccount, failed};
 use crate::api::extract::Call;
 use crate::domain::account::{Role, check_password};
+use crate::domain::audit::{self, Act};
 use crate::domain::{FieldError, Text, UtcMs};
 use crate::password;
 use crate::store::{Account, AccountWritten, NewToken, Token};
 use axum::http::StatusCode;
 use serde::Serialize;
+use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -130,7 +132,7 @@ pub(super) async fn edit(api: Arc<Api>, call: Call) -> Answer {
     }
     account.enabled = call.fields.flag("enabled").unwrap_or(account.enabled);
     account.updated_ms = api.engine.now().0;
-    let written = api.engine.accounts().save(&account).await;
+    let written = api.engine.accounts().save(&account, api.engine.entry(Act::AccountEdit)).await;
     api.auth.forget();
     tracing::warn!(
         by = call.identity.name(),
@@ -143,7 +145,7 @@ pub(super) async fn edit(api: Arc<Api>, call: Call) -> Answer {
 }
 
 pub(super) async fn delete(api: Arc<Api>, call: Call) -> Answer {
-    let written = api.engine.accounts().delete(call.id()).await;
+    let written = api.engine.accounts().delete(call.id(), api.engine.entry(Act::AccountDelete)).await;
     api.auth.forget();
     tracing::warn!(by = call.identity.name(), account = call.id(), "an account was deleted");
     answer(written, || Answer::bare(StatusCode::NO_CONTENT, ()))
@@ -188,7 +190,8 @@ pub(super) async fn add_token(api: Arc<Api>, call: Call) -> Answer {
         created: now,
         expires: call.int("days").map(|days| UtcMs(now.0 + days * DAY_MS)),
     };
-    match api.engine.accounts().add_token(&new).await {
+    let told = audit::fields(json!({"role": new.role, "expires": new.expires.map(|at| instant(at.0))}));
+    match api.engine.accounts().add_token(&new, api.engine.entry(Act::TokenAdd).after(told)).await {
         Ok(id) => {
             tracing::warn!(by = who.username, name, role = new.role, "a token was made");
             Answer::bare(StatusCode::CREATED, NewTokenView { id, token })
@@ -199,7 +202,8 @@ pub(super) async fn add_token(api: Arc<Api>, call: Call) -> Answer {
 
 pub(super) async fn delete_token(api: Arc<Api>, call: Call) -> Answer {
     let Identity::Account(who) = &call.identity else { return nobody() };
-    let deleted = api.engine.accounts().delete_token(who.account, call.id()).await;
+    let entry = api.engine.entry(Act::TokenDelete);
+    let deleted = api.engine.accounts().delete_token(who.account, call.id(), entry).await;
     api.auth.forget();
     match deleted {
         Ok(true) => Answer::bare(StatusCode::NO_CONTENT, ()),

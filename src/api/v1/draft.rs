@@ -3,8 +3,7 @@
 
 use crate::api::answer::Answer;
 use crate::api::extract::Fields;
-use crate::api::v1::views::OVERLAPS;
-use crate::domain::job::JobDraft;
+use crate::domain::job::{JobDraft, Overlap};
 use crate::domain::{FieldError, Text};
 use crate::engine::Error;
 use serde_json::{Map, Value};
@@ -23,14 +22,14 @@ const NAMES: [(&str, &str); 8] = [
 
 pub(super) fn draft(fields: &Fields) -> JobDraft {
     let overlap = fields.text("overlap");
-    let overlap = OVERLAPS.iter().find(|(word, _)| overlap.as_deref() == Some(word));
+    let overlap = Overlap::ALL.into_iter().find(|known| overlap.as_deref() == Some(known.as_str()));
     let mut draft = JobDraft {
         name: fields.text("name"),
         desc: fields.text("description"),
         mode: fields.text("mode"),
         command: fields.text("command"),
         state: fields.flag("enabled").map(|enabled| if enabled { 0 } else { 2 }),
-        allow_mode: overlap.map(|(_, overlap)| overlap.code()),
+        allow_mode: overlap.map(Overlap::code),
         max_run_count: fields.int("max_run_count"),
         misfire_policy: fields.text("misfire_policy"),
         misfire_window: fields.int("misfire_window_seconds"),

@@ -4,6 +4,7 @@
 mod access;
 mod account_params;
 mod accounts;
+mod audit;
 mod bulk;
 mod check;
 mod cursor;
@@ -48,6 +49,8 @@ pub(super) static ROUTES: &[Route] = &[
     route!(Delete "/api/v1/accounts/{id}", Admin, "Delete an account with its sessions and tokens", account_params::ACCOUNT_ID, Shape::Empty, accounts::delete),
     route!(Get "/api/v1/tokens", Viewer, "The caller's sessions and tokens", &[], Shape::Bare("Tokens"), accounts::tokens),
     route!(Post "/api/v1/tokens", Viewer, "Make a token for a program", account_params::TOKEN, Shape::Created("NewTokenView"), accounts::add_token),
+    route!(Get "/api/v1/audit", Admin, "Who did what, newest first", audit::LIST, Shape::Bare("AuditEntries"), audit::list),
+    route!(Get "/api/v1/audit/export", Admin, "Download the audit log", audit::EXPORT, Shape::File("application/x-ndjson"), audit::export),
     route!(Get "/api/v1/secrets", Admin, "List the secrets of jobs, without their values", &[], Shape::Bare("Secrets"), secrets::list),
     route!(Put "/api/v1/secrets/{name}", Admin, "Keep a secret, or give one another value", secrets::PUT, Shape::Bare("Secret"), secrets::put),
     route!(Delete "/api/v1/secrets/{name}", Admin, "Delete a secret", secrets::DELETE, Shape::Empty, secrets::delete),
@@ -128,6 +131,9 @@ pub(super) fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
         shown::<accounts::TokenView>(),
         shown::<accounts::TokenList>(),
         shown::<accounts::NewTokenView>(),
+        shown::<audit::AuditEntry>(),
+        shown::<audit::AuditTarget>(),
+        shown::<audit::AuditEntries>(),
         shown::<secrets::SecretView>(),
         shown::<secrets::SecretList>(),
         shown::<system::SystemView>(),

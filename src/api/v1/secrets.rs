@@ -8,6 +8,7 @@ use crate::api::extract::{Call, Kind, Param};
 use crate::api::params::{opt, req};
 use crate::domain::secret::{VALUE_MAX, VALUE_MIN, is_name};
 use crate::domain::{FieldError, Text};
+use crate::engine::as_whom;
 use crate::vault::{Described, Error};
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -65,7 +66,7 @@ pub(super) async fn put(api: Arc<Api>, call: Call) -> Answer {
         return Answer::Invalid(errors);
     }
     let vault = api.engine.secrets();
-    let is_new = match vault.put(&name, value.as_deref(), description.as_deref()).await {
+    let is_new = match vault.put(&name, value.as_deref(), description.as_deref(), as_whom()).await {
         Ok(is_new) => is_new,
         Err(Error::NotFound) => {
             let text = Text::new("新密钥必须有值", "a new secret needs a value");
@@ -109,7 +110,7 @@ pub(super) async fn delete(api: Arc<Api>, call: Call) -> Answer {
             Err(error) => return refused(error),
         }
     }
-    match vault.delete(&name).await {
+    match vault.delete(&name, as_whom()).await {
         Ok(true) => {
             tracing::warn!(by = call.identity.name(), name, "a secret was deleted");
             Answer::bare(StatusCode::NO_CONTENT, ())

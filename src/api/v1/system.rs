@@ -8,6 +8,7 @@ use crate::api::extract::Call;
 use crate::api::system::{memory, uptime_seconds};
 use crate::config::Described;
 use crate::domain::{FieldError, Text};
+use crate::engine::as_whom;
 use crate::store::DatabaseInfo;
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -142,7 +143,7 @@ impl SettingView {
 }
 
 pub(super) async fn reload(api: Arc<Api>, _call: Call) -> Answer {
-    match api.reloads.reload().await {
+    match api.reloads.reload(as_whom()).await {
         Ok(done) => {
             let view = SettingsReloaded { changed: done.changed, needs_restart: done.needs_restart };
             Answer::bare(StatusCode::OK, view)

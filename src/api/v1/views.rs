@@ -85,15 +85,10 @@ pub(super) struct JobView {
     version: i64,
 }
 
-/// The word of each way to overlap.
-pub(super) const OVERLAPS: [(&str, Overlap); 3] =
-    [("allow", Overlap::Parallel), ("skip", Overlap::Serial), ("queue", Overlap::Immediate)];
-
 impl JobDraftView {
     pub fn new(job: JobRecord) -> Self {
-        let overlap = OVERLAPS.iter().find(|(_, overlap)| overlap.code() == job.allow_mode);
         Self {
-            overlap: overlap.map_or("allow", |(word, _)| word),
+            overlap: Overlap::from_code(job.allow_mode).map_or("allow", Overlap::as_str),
             trigger: match job.trigger_type.as_str() {
                 "interval" => TriggerView::Interval { seconds: job.interval_seconds },
                 _ => TriggerView::Cron {

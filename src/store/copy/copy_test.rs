@@ -76,7 +76,7 @@ async fn system() -> (Store, Place) {
         store.write.execute(&sql).await.unwrap();
     }
     for name in ["b", "B", "ä", "_", "imported"] {
-        store.save_setting(name, &json!({"list": ["10.0.0.0/8", null, "🦀"]})).await.unwrap();
+        store.save_setting(name, &json!({"list": ["10.0.0.0/8", null, "🦀"]}), None).await.unwrap();
     }
     let text = "UPDATE tj_system SET clock_epoch = 3, last_seen_ms = 1767600000000, log_bytes = 12345";
     store.raw(text).await;
@@ -197,7 +197,7 @@ async fn a_database_that_holds_something_is_left_alone() {
     let refused = from.copy_into(&to, |_| {}).await.unwrap_err().to_string();
     assert!(refused.contains("holds jobs already"), "{refused}");
     write(&to, vec![JobWrite::Delete { id: old.id, with_runs: true, version: None }]).await;
-    to.save_setting("lists", &json!([])).await.unwrap();
+    to.save_setting("lists", &json!([]), None).await.unwrap();
     let refused = from.copy_into(&to, |_| {}).await.unwrap_err().to_string();
     assert!(refused.contains("holds settings already"), "{refused}");
     assert!(!to.copy_unfinished().await.unwrap());

@@ -112,7 +112,7 @@ impl Store {
                     return Ok(Some(table.short()));
                 }
             }
-            self.save_setting(MARKER, &json!({ "from": &*source.place })).await?;
+            self.save_setting(MARKER, &json!({ "from": &*source.place }), None).await?;
         }
         for table in TABLES {
             self.write.execute(&Sql::new(format!("DELETE FROM {}", table.source()))).await?;

@@ -61,6 +61,8 @@ const PATHS: &[(&str, &str)] = &[
     ("POST", "/api/v1/accounts"),
     ("PATCH", "/api/v1/accounts/{id}"),
     ("DELETE", "/api/v1/accounts/{id}"),
+    ("GET", "/api/v1/audit"),
+    ("GET", "/api/v1/audit/export"),
     ("GET", "/api/v1/secrets"),
     ("PUT", "/api/v1/secrets/{name}"),
     ("DELETE", "/api/v1/secrets/{name}"),

@@ -16,6 +16,7 @@ mod robust;
 mod runs;
 mod seed;
 mod settings;
+mod v1_audit;
 mod v1_events;
 mod v1_files;
 mod v1_functions;

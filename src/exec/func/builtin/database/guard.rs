@@ -16,6 +16,7 @@ pub const TABLES: &[&str] = &[
     "tj_run_counts",
     "tj_tokens",
     "tj_secrets",
+    "tj_audit",
 ];
 /// What the tables of the older editions begin with.
 const OLD_PREFIX: &str = "xiaohus_";
