@@ -54,7 +54,7 @@ pub const SETTINGS: &[Setting] = &[
         "server.trusted_proxies",
         &["TRUSTED_PROXIES"],
         "",
-        "Addresses of reverse proxies whose X-Forwarded-For is believed.",
+        "Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
     )
     .live(),
     setting(

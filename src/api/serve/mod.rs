@@ -43,6 +43,9 @@ const BUFFER_MAX: usize = 64 << 10;
 /// megabytes between us a slow line looks like a stuck one for minutes.
 #[cfg(unix)]
 const SEND_BUFFER: usize = 128 << 10;
+/// Connections that wait to be accepted.
+#[cfg(unix)]
+const BACKLOG: i32 = 4_096;
 /// After an error that is the machine's, not a client's: no spinning.
 const BREATH: Duration = Duration::from_millis(100);
 /// Between two lines of the log about the same trouble.
@@ -87,6 +90,10 @@ impl Limits {
 
 /// Serves until it is closing and the requests under way have their answers.
 pub async fn serve(api: Arc<Api>, listener: TcpListener, port: u16, mut closing: watch::Receiver<bool>) {
+    // The library's 128 are gone in a moment when a thousand clients come at once; who finds no place there
+    // tries again a second later.
+    #[cfg(unix)]
+    rustix::net::listen(&listener, BACKLOG).ok();
     let router = router(api.clone(), port);
     let crowd = Arc::new(Crowd::default());
     let mut tasks = JoinSet::new();

@@ -163,9 +163,9 @@ async fn no_request_is_smuggled_inside_another() {
         ("Transfer-Encoding: chunked".to_owned(), format!("ffffffffffffffffff\r\n{inner}")),
         ("Transfer-Encoding: chunked".to_owned(), format!("g\r\n{inner}")),
     ] {
-        let ask = format!("POST /health HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n{body}");
+        let ask = format!("POST /admin/login HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n{body}");
         let got = statuses(&app, &ask).await;
-        assert!(got.len() <= 1, "{framing}: {got:?}");
+        assert!(got == [400] || got == [200], "{framing}: {got:?}");
         let jobs = super::get(&app, "/jobs/list").bearer_auth(&token);
         assert_eq!(send(jobs).await.1["total"], 1, "{framing}: the inner request was done");
     }
