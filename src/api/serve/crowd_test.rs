@@ -108,8 +108,9 @@ fn strangers_give_way_before_this_machine_and_one_source_has_a_quarter() {
 #[test]
 fn an_error_of_the_machine_frees_a_place_and_nothing_is_left_behind() {
     let crowd = Crowd::default();
-    let members: Vec<_> = (0..3).map(|n| crowd.admit(peer(n), false, LIMITS).unwrap()).collect();
+    let members: Vec<_> = (0..8).map(|n| crowd.admit(peer(n), false, LIMITS).unwrap()).collect();
     crowd.make_room();
+    assert_eq!(members.iter().filter(|member| is_cut(member)).count(), 1);
     assert!(is_cut(&members[0]));
     drop(members);
     let places = crowd.0.places();

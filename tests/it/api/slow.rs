@@ -218,3 +218,26 @@ async fn one_address_asks_so_often_and_no_more() {
         assert_eq!(ask("::1", "/health").await, 200);
     }
 }
+
+/// Whoever opens more connections than the system lets us have files pushes out connections, not the
+/// server.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_without_files_left_goes_on_answering() {
+    use crate::support::program::Program;
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let app = Program::start();
+    let pid = Pid::from_raw(app.pid().cast_signed());
+    let few = Rlimit { current: Some(100), maximum: Some(100) };
+    prlimit(pid, Resource::Nofile, few).unwrap();
+    let address = ("127.0.0.1", app.port());
+    let silent: Vec<_> = (0..200).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    for _ in 0..5 {
+        assert_eq!(app.get("/health")["status"], "ok");
+    }
+    drop(silent);
+    // A run needs files of its own.
+    let id = app.add(json!({"name": "x", "command": "echo well"}));
+    app.post("/jobs/run", &json!({"id": id}));
+    app.until(|app| app.run(id)["outcome"] == "success");
+}
