@@ -2,6 +2,7 @@
 //! settings, `App::serve` runs it to its end.
 
 pub mod database;
+mod descriptors;
 mod history;
 pub mod upgrade;
 
@@ -27,7 +28,6 @@ use anyhow::Context;
 use history::StoreHistory;
 use serde_json::json;
 use std::fs::File;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -75,6 +75,7 @@ impl App {
     pub async fn build(parts: Parts) -> anyhow::Result<Self> {
         let Parts { config, source, clock, stop, log } = parts;
         let locks = lock(&config)?;
+        descriptors::make_room(&config);
         let listener = bind(&config).await?;
         let held = database::hold(&config).await?;
         let store = database::open(&config, clock.now()).await?;
@@ -171,12 +172,9 @@ impl App {
     /// Serves until the engine has been told to stop and every run has ended.
     pub async fn serve(self) -> anyhow::Result<()> {
         let port = self.port();
-        let (closing, mut closed) = watch::channel(false);
-        let router = api::router(self.api.clone(), port).into_make_service_with_connect_info::<SocketAddr>();
-        let server = axum::serve(self.listener, router).with_graceful_shutdown(async move {
-            closed.wait_for(|closed| *closed).await.ok();
-        });
-        let mut server = tokio::spawn(server.into_future());
+        let (closing, closed) = watch::channel(false);
+        let server = api::serve(self.api.clone(), self.listener, port, closed);
+        let mut server = tokio::spawn(server);
         // The console stays up while runs end, so that people see what we wait for.
         let ended = self.engine_task.await;
         self.functions_task.abort();
@@ -245,6 +243,7 @@ impl Reloader {
         self.functions.set_watch(new.functions.watch);
         self.egress.configure(new.egress.mode, new.egress.allow.clone());
         warn_of_open_egress(&new);
+        descriptors::make_room(&new);
         let (live, fixed): (Vec<_>, Vec<_>) = self.current.changed(&new).into_iter().partition(|s| s.live);
         self.current = self.current.in_force_after(new);
         self.api.configure(&self.current).await;

@@ -19,7 +19,7 @@ pub(super) async fn login(api: Arc<Api>, call: Call) -> Answer {
     match api.auth.log_in(&text("username"), &text("password"), call.client).await {
         Ok(session) => {
             let data = json!({"token": session.token, "user": user(&session.account, &api.engine)});
-            session.cookie(Answer::ok("登录成功", "logged in", data))
+            session.cookie(Answer::ok("登录成功", "logged in", data), call.tls)
         }
         Err(answer) => answer,
     }
@@ -50,7 +50,7 @@ pub(super) async fn edit_profile(api: Arc<Api>, call: Call) -> Answer {
         return match api.auth.change_password(&call.identity, &old, &new, call.client).await {
             Ok(session) => {
                 let data = json!({"token": session.token, "user": user(&session.account, &api.engine)});
-                session.cookie(Answer::ok("密码已修改", "password changed", data))
+                session.cookie(Answer::ok("密码已修改", "password changed", data), call.tls)
             }
             Err(answer) => answer,
         };

@@ -3,7 +3,8 @@
 
 use super::answer::Answer;
 use super::auth::Identity;
-use super::body::{read_body, too_large_or_broken};
+use super::body::{arrived, read_body, refuse_forms};
+use super::serve::{Connection, Limits};
 use super::{Route, v1};
 use crate::domain::{FieldError, Text};
 use axum::body::{Body, Bytes};
@@ -12,6 +13,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use chrono::DateTime;
 use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// The largest body that is read.
 const BODY_MAX: usize = 1 << 20;
@@ -93,7 +95,11 @@ pub(super) struct Param {
 
 /// Whom the guard let in, left for the handlers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Client(pub IpAddr);
+pub(super) struct Client {
+    pub addr: IpAddr,
+    /// Whether their connection is encrypted.
+    pub tls: bool,
+}
 
 /// A request, read and typed.
 #[derive(Debug)]
@@ -103,6 +109,8 @@ pub(super) struct Call {
     pub lang: Lang,
     /// Who asks, behind trusted proxies.
     pub client: IpAddr,
+    /// Whether their connection is encrypted, as far as a trusted proxy tells.
+    pub tls: bool,
     /// Who they are.
     pub identity: Identity,
     /// The version that the client means to change.
@@ -128,15 +136,24 @@ impl Call {
         request: Request<Body>,
         port: u16,
         identity: Identity,
+        limits: Limits,
     ) -> Result<Self, Answer> {
         let (mut parts, body) = request.into_parts();
         let mut given = Map::new();
         for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
             given.insert(name.into_owned(), Value::String(value.into_owned()));
         }
-        let is_file = route.params.iter().any(|param| matches!(param.kind, Kind::Body(_)));
-        let most = if is_file { FILE_MAX } else { BODY_MAX };
-        let content = axum::body::to_bytes(body, most).await.map_err(|e| too_large_or_broken(&e, most))?;
+        let file = route.params.iter().find_map(|param| match param.kind {
+            Kind::Body(media) => Some(media),
+            _ => None,
+        });
+        let is_file = file.is_some();
+        refuse_forms(&parts.method, &parts.headers, &body, file.unwrap_or_default())?;
+        let (most, time) = if is_file { (FILE_MAX, limits.file()) } else { (BODY_MAX, limits.body()) };
+        let content = arrived(body, most, time, limits.timeout).await?;
+        if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
+            connection.received();
+        }
         let mut body = (String::new(), Bytes::new());
         if is_file {
             body = (header_text(&parts.headers, header::CONTENT_TYPE).unwrap_or_default(), content);
@@ -153,11 +170,11 @@ impl Call {
             let shown = |name: &str| of_job && v1::SHOWN_ONLY.contains(&name);
             fields.errors.extend(given.keys().filter(|name| !shown(name)).map(|name| unknown(name)));
         }
-        let client =
-            parts.extensions.get::<Client>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
+        let nobody = Client { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: false };
+        let Client { addr: client, tls } = parts.extensions.get().copied().unwrap_or(nobody);
         let (lang, if_match) = (lang(&parts.headers), header_text(&parts.headers, header::IF_MATCH));
         if fields.errors.is_empty() {
-            return Ok(Self { port, lang, client, identity, if_match, body, fields });
+            return Ok(Self { port, lang, client, tls, identity, if_match, body, fields });
         }
         fields.errors.append(&mut fields.unread);
         Err(Answer::Invalid(fields.errors))

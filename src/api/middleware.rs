@@ -1,10 +1,10 @@
-//! Who gets in: the address lists, the Host list against DNS rebinding, the Origin check against
-//! foreign web pages. Everything is behind it, the documentation too.
+//! Who gets in: the rate of each address, the address lists, the Host list against DNS rebinding, the
+//! Origin check against foreign web pages. Everything is behind it, the documentation too.
 
 use super::answer::refusal;
 use super::auth::{Identity, login};
 use super::extract::{Client, Lang, lang};
-use super::{Access, Api};
+use super::{Access, Api, cors};
 use crate::domain::Text;
 use crate::domain::access as rules;
 use axum::body::Body;
@@ -12,43 +12,83 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use ipnet::IpNet;
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 pub(super) async fn guard(
     State(api): State<Arc<Api>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let access = api.access();
+    let listed = cors::listed(&access.cors_origins, request.headers());
+    let mut answer = let_in(&api, &access, peer, request, next).await;
+    cors::mark(&mut answer, !access.cors_origins.is_empty(), listed);
+    answer
+}
+
+async fn let_in(
+    api: &Api,
+    access: &Access,
+    peer: SocketAddr,
     mut request: Request<Body>,
     next: Next,
 ) -> Response {
-    match check(&api.access(), peer, &request) {
-        Ok(client) => match api.auth.identify(request.headers()).await {
-            Ok(Identity::Owner) if !api.auth.trusts(&api.access().ip, client) => {
-                let lang = lang(request.headers());
-                tracing::warn!(%peer, path = request.uri().path(), "refused: nobody logs in, and the address is not on a whitelist");
-                refusal(StatusCode::FORBIDDEN, without_login()).respond(request.uri().path(), lang, false)
-            }
-            Ok(identity) => {
-                request.extensions_mut().insert(Client(client));
-                request.extensions_mut().insert(identity);
-                next.run(request).await
-            }
-            Err(e) => {
-                let (path, lang) = (request.uri().path().to_owned(), lang(request.headers()));
-                login::failed(e).respond(&path, lang, false)
-            }
-        },
-        Err((what, msg)) => {
-            tracing::warn!(%peer, method = %request.method(), path = request.uri().path(), "refused: {what}");
-            let path = request.uri().path();
-            refusal(StatusCode::FORBIDDEN, msg).respond(path, lang(request.headers()), false)
-        }
+    let (path, lang) = (request.uri().path().to_owned(), lang(request.headers()));
+    let forwarded = all_values(request.headers(), &FORWARDED_FOR);
+    let client = rules::client_addr(peer.ip(), forwarded.as_deref(), &access.trusted_proxies);
+    if let Err(answer) = api.rates.take(client, access.rate, api.engine.now()) {
+        tracing::debug!(%peer, %client, path, "refused: too many requests");
+        return answer.respond(&path, lang, false);
     }
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        let text = Text::new("请求带有多个 Host 头", "the request has more than one Host");
+        return refusal(StatusCode::BAD_REQUEST, text).respond(&path, lang, false);
+    }
+    let page = match check(access, client, &request) {
+        Ok(page) => page,
+        Err((what, msg)) => {
+            tracing::warn!(%peer, method = %request.method(), path, "refused: {what}");
+            return refusal(StatusCode::FORBIDDEN, msg).respond(&path, lang, false);
+        }
+    };
+    if page == Page::Listed && cors::is_preflight(&request) {
+        return cors::preflight();
+    }
+    let identity = match page {
+        Page::Own => api.auth.identify(request.headers()).await,
+        Page::Listed => api.auth.identify_by_token(request.headers()).await,
+    };
+    match identity {
+        Ok(Identity::Owner) if !api.auth.trusts(&access.ip, client) => {
+            tracing::warn!(%peer, path, "refused: nobody logs in, and the address is not on a whitelist");
+            refusal(StatusCode::FORBIDDEN, without_login()).respond(&path, lang, false)
+        }
+        Ok(identity) => {
+            let tls = is_tls(request.headers(), peer.ip(), &access.trusted_proxies);
+            request.extensions_mut().insert(Client { addr: client, tls });
+            request.extensions_mut().insert(identity);
+            next.run(request).await
+        }
+        Err(e) => login::failed(e).respond(&path, lang, false),
+    }
+}
+
+/// From where a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    /// Our own page, or no page at all.
+    Own,
+    /// A page of another site, which the administrator has named.
+    Listed,
 }
 
 fn without_login() -> Text {
@@ -58,10 +98,8 @@ fn without_login() -> Text {
     )
 }
 
-fn check(access: &Access, peer: SocketAddr, request: &Request<Body>) -> Result<IpAddr, (&'static str, Text)> {
+fn check(access: &Access, client: IpAddr, request: &Request<Body>) -> Result<Page, (&'static str, Text)> {
     let headers = request.headers();
-    let forwarded = all_values(headers, &FORWARDED_FOR);
-    let client = rules::client_addr(peer.ip(), forwarded.as_deref(), &access.trusted_proxies);
     if access.ip.bans(client) {
         let text = Text::new(
             format!(
@@ -94,12 +132,14 @@ fn check(access: &Access, peer: SocketAddr, request: &Request<Body>) -> Result<I
         Some(origin) => !rules::origin_allowed(origin.to_str().unwrap_or("null"), host),
         None => from_another_site(request.method(), headers),
     };
-    if foreign {
-        let text =
-            Text::new("不接受其他网站页面发来的请求", "requests from another site's page are not taken");
-        return Err(("origin", text));
+    if !foreign {
+        return Ok(Page::Own);
     }
-    Ok(client)
+    if cors::listed(&access.cors_origins, headers).is_some() {
+        return Ok(Page::Listed);
+    }
+    let text = Text::new("不接受其他网站页面发来的请求", "requests from another site's page are not taken");
+    Err(("origin", text))
 }
 
 /// Browsers that leave Origin out still say where a request comes from. Following a link to us is
@@ -115,10 +155,24 @@ fn one_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|v| v.to_str().ok())
 }
 
+/// Whether the client's connection is encrypted, as a proxy that is trusted tells: the last word is its.
+fn is_tls(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> bool {
+    let told = all_values(headers, &FORWARDED_PROTO).unwrap_or_default();
+    let peer = peer.to_canonical();
+    trusted.iter().any(|net| net.contains(&peer))
+        && told.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https"))
+}
+
 /// A header may come in several lines; together they are one list.
 fn all_values(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let lines: Vec<_> = headers.get_all(name).iter().map(|v| v.to_str().unwrap_or("?")).collect();
     (!lines.is_empty()).then(|| lines.join(","))
+}
+
+/// Whether a browser sent it: no page can leave these headers out, and programs have no reason to send
+/// them.
+pub(super) fn is_of_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
 }
 
 /// A bug of ours: the request fails, the server goes on.

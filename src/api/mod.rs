@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod compat;
 mod console;
+mod cors;
 mod docs;
 mod extract;
 mod ip_control;
@@ -15,13 +16,16 @@ mod logs;
 mod middleware;
 mod params;
 mod problem;
+mod rates;
 mod reference;
+mod serve;
+mod sources;
 mod system;
 mod v1;
 mod views;
 
 use crate::config::reload::Reloads;
-use crate::config::{Config, Described};
+use crate::config::{Config, Described, Rate};
 use crate::domain::UtcMs;
 use crate::domain::access::IpRules;
 use crate::engine::Engine;
@@ -39,7 +43,10 @@ use axum::routing::{MethodFilter, on};
 use extract::{Call, Param};
 use ip_control::Lists;
 use ipnet::IpNet;
+use rates::Rates;
 use serde_json::Value;
+use serve::Limits;
+pub use serve::serve;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -49,6 +56,9 @@ struct Access {
     ip: IpRules,
     trusted_proxies: Vec<IpNet>,
     allowed_hosts: Vec<String>,
+    cors_origins: Vec<String>,
+    rate: Rate,
+    limits: Limits,
 }
 
 impl Access {
@@ -57,6 +67,9 @@ impl Access {
             ip,
             trusted_proxies: config.trusted_proxies.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
+            cors_origins: config.clients.cors_origins.clone(),
+            rate: config.clients.rate,
+            limits: Limits { connections: config.clients.connections, timeout: config.clients.timeout },
         }
     }
 }
@@ -70,6 +83,7 @@ pub struct Api {
     /// Those in force, to be shown.
     settings: RwLock<(Value, Vec<Described>)>,
     auth: Auth,
+    rates: Rates,
     files: files::Shared,
     log: Control,
     metrics: Arc<Metrics>,
@@ -102,6 +116,7 @@ impl Api {
             lists: tokio::sync::Mutex::new(lists),
             settings: RwLock::new((config.snapshot(), config.described())),
             auth,
+            rates: Rates::default(),
             files: files::Shared::new(files),
             log,
             metrics,
@@ -238,7 +253,7 @@ fn routes() -> impl Iterator<Item = &'static Route> {
 }
 
 /// The whole service.
-pub fn router(api: Arc<Api>, port: u16) -> Router {
+fn router(api: Arc<Api>, port: u16) -> Router {
     let mut router = docs::router().merge(console::router());
     for route in routes() {
         let filter = match route.method {
@@ -250,7 +265,7 @@ pub fn router(api: Arc<Api>, port: u16) -> Router {
         };
         let api = api.clone();
         router =
-            router.route(route.path, on(filter, move |request: Request| serve(route, api, port, request)));
+            router.route(route.path, on(filter, move |request: Request| handle(route, api, port, request)));
     }
     router
         .fallback(|request: Request| async move { plain(StatusCode::NOT_FOUND, &request) })
@@ -265,12 +280,12 @@ fn plain(status: StatusCode, request: &Request) -> Response {
     answer::plain(status, request.uri().path(), extract::lang(request.headers()))
 }
 
-async fn serve(route: &'static Route, api: Arc<Api>, port: u16, request: Request<Body>) -> Response {
+async fn handle(route: &'static Route, api: Arc<Api>, port: u16, request: Request<Body>) -> Response {
     let lang = extract::lang(request.headers());
     let is_head = request.method() == Method::HEAD;
     let identity = request.extensions().get::<Identity>().cloned().unwrap_or(Identity::Nobody);
     let answer = match identity.may(route.needs) {
-        Ok(()) => match Call::read(route, request, port, identity).await {
+        Ok(()) => match Call::read(route, request, port, identity, api.access().limits).await {
             Ok(call) => {
                 let by = call.identity.by(call.client);
                 crate::engine::as_by(by, (route.run)(api, call)).await

@@ -54,7 +54,42 @@ pub const SETTINGS: &[Setting] = &[
         "server.trusted_proxies",
         &["TRUSTED_PROXIES"],
         "",
-        "Addresses of reverse proxies whose X-Forwarded-For is believed.",
+        "Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
+    .live(),
+    setting(
+        "server.max_connections",
+        &["MAX_CONNECTIONS"],
+        "1024",
+        "Connections at once; when all are taken, the one that has waited longest for its client gives way.",
+    )
+    .live(),
+    setting(
+        "server.client_timeout",
+        &["CLIENT_TIMEOUT"],
+        "10",
+        "Seconds for the head of a request and between pieces of its body; a whole body has 6 times as long (a file 60 times), a client that takes nothing of its answer 3 times, an idle connection 8 times.",
+    )
+    .live(),
+    setting(
+        "server.rate_limit",
+        &["RATE_LIMIT"],
+        "0",
+        "Requests a second of one client address; more is answered with 429. 0: no limit.",
+    )
+    .live(),
+    setting(
+        "server.rate_burst",
+        &["RATE_BURST"],
+        "50",
+        "Requests that it may send at once, after a pause.",
+    )
+    .live(),
+    setting(
+        "server.cors_origins",
+        &["CORS_ORIGINS"],
+        "",
+        "Origins (https://app.example.com) whose pages may call from a browser, with a token; empty: none.",
     )
     .live(),
     setting(

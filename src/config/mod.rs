@@ -2,6 +2,7 @@
 //! of what there is; this file turns it into typed values.
 
 mod check;
+mod clients;
 mod database;
 mod list;
 pub mod reload;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use check::{Checked, Given, check};
+pub use clients::{ClientsConfig, Rate};
 pub use database::{DatabaseConfig, DatabaseUrl, ServerKind, ServerUrl};
 pub use list::{SETTINGS, Setting};
 
@@ -40,6 +42,7 @@ pub struct Config {
     pub port: u16,
     pub allowed_hosts: Vec<String>,
     pub trusted_proxies: Vec<IpNet>,
+    pub clients: ClientsConfig,
     pub database: DatabaseConfig,
     pub data_dir: PathBuf,
     /// The key of the secrets of jobs.
@@ -286,6 +289,7 @@ impl Config {
             port: read.number("server.port", 0, 65_535) as u16,
             allowed_hosts: read.list("server.allowed_hosts"),
             trusted_proxies: read.nets("server.trusted_proxies"),
+            clients: clients::read(&mut read),
             database: database::read(&mut read, &data_dir),
             log: LogConfig {
                 level: read.checked("log.level", |text| match text.to_ascii_lowercase().as_str() {

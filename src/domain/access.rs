@@ -76,7 +76,13 @@ pub fn client_addr(peer: IpAddr, forwarded_for: Option<&str>, trusted: &[IpNet])
 /// Whether a `Host` header may name us. A foreign name pointing at our address is DNS rebinding;
 /// an address or `localhost` cannot be rebound.
 pub fn host_allowed(host: &str, extra: &[String]) -> bool {
-    let name = host_name(host).to_ascii_lowercase();
+    let name = host_name(host);
+    // Behind the name stands a port or nothing: `localhost:80@evil.example` is a name of evil.example.
+    let port = host[name.len()..].strip_prefix(':').unwrap_or(&host[name.len()..]);
+    if !port.bytes().all(|b| b.is_ascii_digit()) {
+        return false;
+    }
+    let name = name.to_ascii_lowercase();
     let name = name.trim_end_matches('.');
     name == "localhost"
         || name.ends_with(".localhost")
@@ -172,9 +178,20 @@ mod tests {
         ] {
             assert!(host_allowed(host, &extra), "{host}");
         }
-        for host in
-            ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", ""]
-        {
+        for host in [
+            "evil.example",
+            "evil.example:8000",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "localhost@evil.example",
+            "localhost:80@evil.example",
+            "me:localhost@evil.example",
+            "[::1]@evil.example",
+            "[::1]evil.example",
+            "localhost/",
+            "localhost, evil.example",
+            "",
+        ] {
             assert!(!host_allowed(host, &extra), "{host}");
         }
     }

@@ -41,18 +41,20 @@ pub(in crate::api) struct Session {
 
 impl Session {
     /// The answer, with the session's cookie. It is sent to us alone, and to no script.
-    pub fn cookie(&self, answer: Answer) -> Answer {
-        answer.header(header::SET_COOKIE, &cookie(&self.token, SESSION_SECONDS))
+    pub fn cookie(&self, answer: Answer, tls: bool) -> Answer {
+        answer.header(header::SET_COOKIE, &cookie(&self.token, SESSION_SECONDS, tls))
     }
 }
 
 /// Takes the session's cookie away.
-pub(in crate::api) fn without_cookie(answer: Answer) -> Answer {
-    answer.header(header::SET_COOKIE, &cookie("", 0))
+pub(in crate::api) fn without_cookie(answer: Answer, tls: bool) -> Answer {
+    answer.header(header::SET_COOKIE, &cookie("", 0, tls))
 }
 
-fn cookie(token: &str, seconds: i64) -> String {
-    format!("{COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict")
+/// Over TLS it is `Secure`: the browser never shows it on a line that others can read.
+fn cookie(token: &str, seconds: i64, tls: bool) -> String {
+    let secure = if tls { "; Secure" } else { "" };
+    format!("{COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
 impl Auth {

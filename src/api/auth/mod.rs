@@ -77,6 +77,8 @@ pub(super) struct Who {
     pub token: i64,
     /// What was shown: `session`, or `token` and its name.
     pub via: String,
+    /// Of the token, to ask again.
+    hash: String,
 }
 
 impl Identity {
@@ -196,11 +198,38 @@ impl Auth {
 
     /// Who asks. An error: the database cannot tell.
     pub async fn identify(&self, headers: &HeaderMap) -> Result<Identity, store::Error> {
-        if self.mode == AuthMode::Off || (self.mode == AuthMode::Auto && !self.any()) {
+        if self.needs_no_login() {
             return Ok(Identity::Owner);
         }
-        let Some(token) = shown(headers) else { return Ok(Identity::Nobody) };
-        self.who(&password::digest(token)).await
+        self.of_token(bearer(headers).or_else(|| cookie(headers))).await
+    }
+
+    /// Who asks, by a token alone: a page of another site has no part in a session's cookie, and is never
+    /// the owner.
+    pub async fn identify_by_token(&self, headers: &HeaderMap) -> Result<Identity, store::Error> {
+        self.of_token(bearer(headers)).await
+    }
+
+    /// Whether somebody may still do what they might when they began: the token is good, the account is
+    /// there and has its role. A database that cannot tell ends nothing.
+    pub async fn holds(&self, identity: &Identity) -> bool {
+        let now = match identity {
+            Identity::Account(who) => self.who(&who.hash).await,
+            Identity::Owner if self.needs_no_login() => Ok(Identity::Owner),
+            Identity::Owner | Identity::Nobody => Ok(Identity::Nobody),
+        };
+        now.map_or(true, |now| now.role() == identity.role())
+    }
+
+    fn needs_no_login(&self) -> bool {
+        self.mode == AuthMode::Off || (self.mode == AuthMode::Auto && !self.any())
+    }
+
+    async fn of_token(&self, token: Option<&str>) -> Result<Identity, store::Error> {
+        match token {
+            Some(token) => self.who(&password::digest(token)).await,
+            None => Ok(Identity::Nobody),
+        }
     }
 
     async fn who(&self, hash: &str) -> Result<Identity, store::Error> {
@@ -214,8 +243,8 @@ impl Auth {
                     let role = Role::stored(&account.role).least(Role::stored(&token.role));
                     let via =
                         if token.kind == "token" { format!("token {}", token.name) } else { token.kind };
-                    let who =
-                        Who { account: account.id, username: account.username, role, token: token.id, via };
+                    let (username, hash) = (account.username, hash.to_owned());
+                    let who = Who { account: account.id, username, role, token: token.id, via, hash };
                     let until = UtcMs(now.0 + KNOWN_FOR);
                     let noted = known.map_or(token.used_ms.unwrap_or(0), |known| known.noted);
                     Known { who: Arc::new(who), until, expires: token.expires_ms, noted }
@@ -281,13 +310,15 @@ impl Auth {
     }
 }
 
-/// The token that a request shows: in its Authorization header, or in the session's cookie.
-fn shown(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| {
-        let (scheme, token) = v.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
+/// The token in a request's Authorization header.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The token in the session's cookie.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
     let mut pairs = cookies.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    bearer.or_else(|| pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value))
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }

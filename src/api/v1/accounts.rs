@@ -99,7 +99,7 @@ pub(super) async fn add(api: Arc<Api>, call: Call) -> Answer {
             let answer = Answer::bare(StatusCode::CREATED, AccountView::new(account));
             match begin {
                 true => match api.auth.log_in(&username, &password, call.client).await {
-                    Ok(session) => session.cookie(answer),
+                    Ok(session) => session.cookie(answer, call.tls),
                     Err(_) => answer,
                 },
                 false => answer,

@@ -9,8 +9,8 @@ use axum::response::sse;
 use serde_json::json;
 use std::sync::Arc;
 
-pub(super) async fn events(api: Arc<Api>, _call: Call) -> Answer {
-    sse(&api, collected(&api, api.engine.subscribe(), event))
+pub(super) async fn events(api: Arc<Api>, call: Call) -> Answer {
+    sse(&api, &call.identity, collected(&api, api.engine.subscribe(), event))
 }
 
 fn event(event: Event) -> sse::Event {

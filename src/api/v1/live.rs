@@ -21,7 +21,7 @@ pub(super) async fn live(api: Arc<Api>, call: Call) -> Answer {
     match found {
         Ok(Some(follow)) => {
             let lang = call.lang;
-            sse(&api, stream::unfold(follow, move |follow| next(follow, lang)))
+            sse(&api, &call.identity, stream::unfold(follow, move |follow| next(follow, lang)))
         }
         Ok(None) => no_run(),
         Err(e) => e.into(),

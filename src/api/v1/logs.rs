@@ -64,9 +64,9 @@ pub(super) async fn list(api: Arc<Api>, call: Call) -> Answer {
 }
 
 /// New lines; what is there already is the list's to tell.
-pub(super) async fn live(api: Arc<Api>, _call: Call) -> Answer {
+pub(super) async fn live(api: Arc<Api>, call: Call) -> Answer {
     let lines = api.log.lines();
-    sse(&api, collected(&api, lines, |line| named("line", &LogLine::read(&line))))
+    sse(&api, &call.identity, collected(&api, lines, |line| named("line", &LogLine::read(&line))))
 }
 
 impl LogLine {

@@ -37,12 +37,12 @@ pub(super) async fn session(api: Arc<Api>, call: Call) -> Answer {
 
 pub(super) async fn log_in(api: Arc<Api>, call: Call) -> Answer {
     let text = |name| call.text(name).unwrap_or_default();
-    begun(&api, api.auth.log_in(&text("username"), &text("password"), call.client).await)
+    begun(&api, call.tls, api.auth.log_in(&text("username"), &text("password"), call.client).await)
 }
 
 pub(super) async fn log_out(api: Arc<Api>, call: Call) -> Answer {
     match api.auth.log_out(&call.identity).await {
-        Ok(()) => without_cookie(Answer::bare(StatusCode::NO_CONTENT, ())),
+        Ok(()) => without_cookie(Answer::bare(StatusCode::NO_CONTENT, ()), call.tls),
         Err(answer) => answer,
     }
 }
@@ -51,20 +51,20 @@ pub(super) async fn claim(api: Arc<Api>, call: Call) -> Answer {
     let text = |name| call.text(name).unwrap_or_default();
     let (username, password) = (text("username"), text("password"));
     let new = NewAccount { username: &username, password: &password, email: "", role: Role::Admin };
-    begun(&api, api.auth.claim(&text("code"), new, call.client).await)
+    begun(&api, call.tls, api.auth.claim(&text("code"), new, call.client).await)
 }
 
 pub(super) async fn change_password(api: Arc<Api>, call: Call) -> Answer {
     let text = |name| call.text(name).unwrap_or_default();
     let (old, new) = (text("password"), text("new_password"));
-    begun(&api, api.auth.change_password(&call.identity, &old, &new, call.client).await)
+    begun(&api, call.tls, api.auth.change_password(&call.identity, &old, &new, call.client).await)
 }
 
-fn begun(api: &Api, session: Result<Session, Answer>) -> Answer {
+fn begun(api: &Api, tls: bool, session: Result<Session, Answer>) -> Answer {
     match session {
         Ok(session) => {
             let role = Role::stored(&session.account.role);
-            session.cookie(view(api, Some(session.account.username.clone()), Some(role)))
+            session.cookie(view(api, Some(session.account.username.clone()), Some(role)), tls)
         }
         Err(answer) => answer,
     }

@@ -3,6 +3,7 @@
 
 use crate::api::Api;
 use crate::api::answer::{Answer, refusal};
+use crate::api::auth::Identity;
 use crate::domain::Text;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::IntoResponse;
@@ -26,6 +27,8 @@ const BUFFERING: (HeaderName, &str) = (HeaderName::from_static("x-accel-bufferin
 /// How long is collected before it is told. It is also all that a listener asks of a busy server: it
 /// wakes once in this time, not once for each event.
 const COLLECT: Duration = Duration::from_millis(200);
+/// Between two looks whether the listener may still listen.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Told one by one in that time; of more only the number is told.
 const MOST: usize = 200;
 
@@ -39,8 +42,13 @@ impl Default for Streams {
     }
 }
 
-/// An endless answer. Its place is free again when the client goes, or when the events end.
-pub(super) fn sse(api: &Api, events: impl Stream<Item = Event> + Send + 'static) -> Answer {
+/// An endless answer. Its place is free again when the client goes, when the events end, or when whoever
+/// listens may no longer: a session that was ended ends what it had open.
+pub(super) fn sse(
+    api: &Arc<Api>,
+    listener: &Identity,
+    events: impl Stream<Item = Event> + Send + 'static,
+) -> Answer {
     let Ok(place) = api.streams.0.clone().try_acquire_owned() else {
         let text = Text::new(
             format!("打开的实时连接过多（最多 {STREAMS_MAX} 个），请关闭一些页面后重试"),
@@ -48,12 +56,23 @@ pub(super) fn sse(api: &Api, events: impl Stream<Item = Event> + Send + 'static)
         );
         return refusal(StatusCode::SERVICE_UNAVAILABLE, text);
     };
-    let events = events.map(move |event| {
+    let events = events.take_until(no_longer(api.clone(), listener.clone())).map(move |event| {
         let _held = &place;
         Ok::<_, Infallible>(event)
     });
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     Answer::Ready(Box::new(([BUFFERING], events).into_response()))
+}
+
+/// Waits until the listener's session or token has ended, or its role is another. Asking is a look into
+/// what is known of tokens: the database is asked every few seconds for each token, not for each stream.
+async fn no_longer(api: Arc<Api>, listener: Identity) {
+    loop {
+        tokio::time::sleep(ASK_AGAIN).await;
+        if !api.auth.holds(&listener).await {
+            return;
+        }
+    }
 }
 
 /// What is told, as events, until the engine has stopped: an open page must not hold up the server's
