@@ -14,7 +14,7 @@ use crate::domain::event::Event;
 use crate::engine::{self, Engine};
 use crate::exec::egress::Egress;
 use crate::exec::func::Functions;
-use crate::exec::{self, Executor};
+use crate::exec::{self, Executor, limited};
 use crate::private;
 use crate::signals::StopSignals;
 use crate::store::{self, Held, Store};
@@ -25,6 +25,7 @@ use anyhow::Context;
 use history::StoreHistory;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -45,6 +46,8 @@ pub struct Parts {
     /// Tells the server to end.
     pub stop: watch::Receiver<Stop>,
     pub log: Control,
+    /// This program, when the one that runs is another one.
+    pub program: Option<PathBuf>,
 }
 
 /// Reads the settings from where they come from.
@@ -70,7 +73,7 @@ impl App {
     /// Takes the port, opens the data, settles what a dead server left, and starts to fire: in this
     /// order, so that a server that cannot serve starts no run.
     pub async fn build(parts: Parts) -> anyhow::Result<Self> {
-        let Parts { config, source, clock, stop, log } = parts;
+        let Parts { config, source, clock, stop, log, program } = parts;
         let locks = lock(&config)?;
         let listener = bind(&config).await?;
         let held = database::hold(&config).await?;
@@ -78,7 +81,7 @@ impl App {
         database::refuse_half_a_copy(&store).await?;
         database::import(&config, &store, clock.now()).await?;
         let egress = Arc::new(Egress::new(egress_rules(&config, &listener)));
-        let settings = exec_settings(&config, &store, egress.clone());
+        let settings = exec_settings(&config, &store, egress.clone(), program);
         let exec = Executor::new(settings).context("the HTTP client cannot be set up")?;
         let exec_functions = exec.functions().clone();
         // Loading them takes its time and must not hold up the start; calls of them wait for it.
@@ -277,7 +280,12 @@ fn egress_rules(config: &Config, listener: &TcpListener) -> EgressRules {
     EgressRules { mode: config.egress.mode, allow: config.egress.allow.clone(), own }
 }
 
-fn exec_settings(config: &Config, store: &Store, egress: Arc<Egress>) -> exec::Settings {
+fn exec_settings(
+    config: &Config,
+    store: &Store,
+    egress: Arc<Egress>,
+    program: Option<PathBuf>,
+) -> exec::Settings {
     let given = &config.functions;
     let functions = exec::func::Settings {
         file_root: given.file_root.clone(),
@@ -299,7 +307,11 @@ fn exec_settings(config: &Config, store: &Store, egress: Arc<Egress>) -> exec::S
                 .join("python"),
         },
     };
-    exec::Settings { functions, egress, ..exec::Settings::default() }
+    let mut commands = limited::Settings { limits: config.commands.clone(), ..limited::Settings::default() };
+    if let Some(program) = program {
+        commands.program = program;
+    }
+    exec::Settings { functions, commands, egress, ..exec::Settings::default() }
 }
 
 /// Takes the port that the settings name.

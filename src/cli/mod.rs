@@ -11,6 +11,8 @@ mod start;
 mod status;
 
 use crate::config::{self, Config, ConfigError, Flags};
+#[cfg(unix)]
+use crate::exec::limited;
 use crate::supervisor::{self, Paths, background, init};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -164,6 +166,11 @@ impl FileFlag {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // Before all else: it is started for each command that has limits.
+    #[cfg(unix)]
+    if std::env::args_os().nth(1).is_some_and(|first| first == limited::NAME) {
+        return limited::main(std::env::args_os().skip(2));
+    }
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(e) => {

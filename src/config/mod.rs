@@ -3,6 +3,7 @@
 
 mod check;
 mod database;
+mod limits;
 mod list;
 pub mod reload;
 mod services;
@@ -10,6 +11,7 @@ mod settings;
 mod suggest;
 
 use crate::domain::access::IpRules;
+use crate::domain::action::limits::Limits;
 use crate::domain::egress;
 use crate::domain::service::{Database, Sms, Smtp};
 use chrono_tz::Tz;
@@ -52,6 +54,8 @@ pub struct Config {
     pub auth: AuthMode,
     pub egress: EgressConfig,
     pub jobs: JobsConfig,
+    /// What a command may use, and as whom every one runs.
+    pub commands: Limits,
     pub functions: FunctionsConfig,
     pub daemon: DaemonConfig,
     /// The texts all this was read from, to tell later what has changed. Not for showing: there may
@@ -331,6 +335,7 @@ impl Config {
                     bytes: read.number("retention.total_mb", 1, 100_000_000) * 1_048_576,
                 },
             },
+            commands: limits::read(&mut read),
             functions: FunctionsConfig {
                 file_root: read.checked("functions.file_root", whole_path),
                 cleanup_roots: read.checked("functions.cleanup_roots", folders),

@@ -24,6 +24,7 @@ mod ticker;
 
 use crate::clock::Clock;
 use crate::config::JobsConfig;
+use crate::domain::action::limits::Limits;
 use crate::domain::event::Event;
 use crate::domain::job::{JobDraft, JobId, JobSpec, Removal};
 use crate::domain::run::{Reason, RunId};
@@ -117,6 +118,7 @@ pub struct Engine {
     store: Store,
     clock: Clock,
     zone: Tz,
+    limits: Limits,
     health: Health,
     functions: Arc<Functions>,
     live: live::Hub,
@@ -162,6 +164,7 @@ impl Engine {
             store: parts.store.clone(),
             clock: parts.clock.clone(),
             zone: parts.zone,
+            limits: parts.exec.command_limits().clone(),
             health: Health::default(),
             functions: parts.exec.functions().clone(),
             live: live::Hub::default(),
@@ -185,19 +188,21 @@ impl Engine {
 
     /// What is wrong with a draft, or the job that it is.
     pub fn check(&self, draft: JobDraft) -> Result<JobSpec, Vec<FieldError>> {
-        draft.check(self.zone)
+        let spec = draft.check(self.zone)?;
+        spec.action.within(&self.limits)?;
+        Ok(spec)
     }
 
     /// Adds a job.
     pub async fn add(&self, draft: JobDraft) -> Result<JobId, Error> {
-        let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
+        let spec = Box::new(self.check(draft).map_err(Error::Invalid)?);
         let removal = Removal::default();
         Ok(self.ask(|reply| Command::Add { spec, removal, run: false, reply }).await?.id)
     }
 
     /// Adds a job and runs it once now; `removal` says what goes when that run has ended.
     pub async fn add_and_run(&self, draft: JobDraft, removal: Removal) -> Result<Added, Error> {
-        let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
+        let spec = Box::new(self.check(draft).map_err(Error::Invalid)?);
         self.ask(|reply| Command::Add { spec, removal, run: true, reply }).await
     }
 
