@@ -13,9 +13,11 @@ use crate::domain::egress::{self, EgressRules};
 use crate::domain::event::Event;
 use crate::engine::{self, Engine};
 use crate::exec::egress::Egress;
+use crate::exec::environment::Environment;
 use crate::exec::func::Functions;
 use crate::exec::{self, Executor, limited};
 use crate::private;
+use crate::rights;
 use crate::signals::StopSignals;
 use crate::store::{self, Held, Store};
 use crate::telemetry::files::Files;
@@ -150,6 +152,7 @@ impl App {
             tracing::warn!("every address that can reach this port may run commands: the whitelist is empty");
         }
         warn_of_open_egress(&self.config);
+        warn_of_root(&self.config);
     }
 
     /// The port we listen on.
@@ -273,6 +276,20 @@ fn warn_of_open_egress(config: &Config) {
     }
 }
 
+fn warn_of_root(config: &Config) {
+    if !rights::is_root_of_the_machine() {
+        return;
+    }
+    match &config.commands.user {
+        None => tracing::warn!(
+            "running as root, and every command with it: give the server a user of its own (make install-service), or set COMMANDS_RUN_AS"
+        ),
+        Some(user) => tracing::warn!(
+            "running as root: commands run as {user}, your own functions do not; give the server a user of its own where it needs no root (make install-service)"
+        ),
+    }
+}
+
 /// Known only once we listen: the settings may leave the port to the system.
 fn egress_rules(config: &Config, listener: &TcpListener) -> EgressRules {
     let port = listener.local_addr().map_or(config.port, |address| address.port());
@@ -287,6 +304,7 @@ fn exec_settings(
     program: Option<PathBuf>,
 ) -> exec::Settings {
     let given = &config.functions;
+    let environment = Environment::only(config.commands_environment.clone());
     let functions = exec::func::Settings {
         file_root: given.file_root.clone(),
         cleanup_roots: given.cleanup_roots.clone(),
@@ -305,9 +323,11 @@ fn exec_settings(
             environments: std::path::absolute(&config.runtime_dir)
                 .unwrap_or_else(|_| config.runtime_dir.clone())
                 .join("python"),
+            environment: environment.clone(),
         },
     };
-    let mut commands = limited::Settings { limits: config.commands.clone(), ..limited::Settings::default() };
+    let mut commands =
+        limited::Settings { limits: config.commands.clone(), environment, ..limited::Settings::default() };
     if let Some(program) = program {
         commands.program = program;
     }
@@ -346,16 +366,23 @@ pub fn lock_database(config: &Config) -> anyhow::Result<Option<File>> {
 #[cfg(test)]
 mod tests {
     use crate::config::SETTINGS;
-    use crate::exec::command::secrets;
-    use std::ffi::OsString;
+    use crate::exec::environment::Environment;
 
     #[test]
     fn no_secret_of_the_settings_reaches_a_job() {
-        let secret: Vec<OsString> =
-            SETTINGS.iter().filter(|s| s.secret).flat_map(|s| s.env).map(OsString::from).collect();
-        assert!(!secret.is_empty());
-        assert_eq!(secrets(secret.clone().into_iter()).collect::<Vec<_>>(), secret);
-        let kept = ["TZ", "HOST", "PORT", "PYTHON", "PATH", "HOME"].map(OsString::from);
-        assert_eq!(secrets(kept.into_iter()).count(), 0);
+        let all = Environment::default();
+        let mut secrets = SETTINGS.iter().filter(|s| s.secret).flat_map(|s| s.env).peekable();
+        assert!(secrets.peek().is_some());
+        for name in secrets {
+            assert!(all.hides(name), "{name}");
+        }
+        // A setting whose name says so, and that nobody has marked.
+        for name in SETTINGS.iter().filter(|s| !s.secret).flat_map(|s| s.env) {
+            let words = ["PASSWORD", "SECRET", "TOKEN", "PRIVATE"];
+            assert!(!words.iter().any(|word| name.contains(word)) || all.hides(name), "{name}");
+        }
+        for kept in ["TZ", "HOST", "PORT", "PYTHON", "PATH", "HOME"] {
+            assert!(!all.hides(kept), "{kept}");
+        }
     }
 }

@@ -171,12 +171,26 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == limited::NAME) {
         return limited::main(std::env::args_os().skip(2));
     }
+    keep_to_ourselves();
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(e) => {
             eprintln!("timerjobs: {e:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Children get neither the files that whoever started us had open, nor a look at our memory and
+/// environment: there the settings' secrets stand, and a job may run as the same user.
+fn keep_to_ourselves() {
+    #[cfg(unix)]
+    close_fds::set_fds_cloexec(3, &[]);
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // As root it protects nothing and nothing is lost.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 

@@ -200,6 +200,12 @@ pub const SETTINGS: &[Setting] = &[
         "Open files of each process of a command; a job's 【files】 may ask for less. 0: the server's own limit.",
     ),
     setting(
+        "commands.environment",
+        &["COMMANDS_ENVIRONMENT"],
+        "",
+        "Variables of the server that commands and your own functions inherit, with commas between them, as in PATH, HOME, LC_*; empty: all. Its secrets never.",
+    ),
+    setting(
         "functions.file_root",
         &["FILE_ROOT"],
         "./files",

@@ -56,6 +56,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// What a command may use, and as whom every one runs.
     pub commands: Limits,
+    /// The variables that a command inherits; none: all but secrets.
+    pub commands_environment: Vec<String>,
     pub functions: FunctionsConfig,
     pub daemon: DaemonConfig,
     /// The texts all this was read from, to tell later what has changed. Not for showing: there may
@@ -336,6 +338,7 @@ impl Config {
                 },
             },
             commands: limits::read(&mut read),
+            commands_environment: read.list("commands.environment"),
             functions: FunctionsConfig {
                 file_root: read.checked("functions.file_root", whole_path),
                 cleanup_roots: read.checked("functions.cleanup_roots", folders),

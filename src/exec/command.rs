@@ -1,6 +1,7 @@
 //! Runs a shell command: its environment, its deadline, its output and the end of its process tree.
 //! What is left running on purpose after the command has ended by itself (`nohup … &`) is let be.
 
+use super::environment::Environment;
 use super::limited::{self, Complaints};
 use super::output::{Output, Sink};
 use super::process::{self, Kill, Tree};
@@ -10,7 +11,6 @@ use crate::domain::action::CommandAction;
 use crate::domain::action::limits::Limits;
 use crate::domain::run::{Outcome, Report};
 use std::convert::Infallible;
-use std::ffi::OsString;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -120,18 +120,18 @@ fn start(
         if let Some(dir) = &action.workdir {
             command.current_dir(dir);
         }
-        prepare(&mut command, action, ctx);
+        prepare(&mut command, action, ctx, &settings.environment);
         return Ok((command.spawn()?, Complaints::default()));
     }
     let (mut command, complaints) = limited::command(settings, limits, action)?;
-    prepare(&mut command, action, ctx);
+    prepare(&mut command, action, ctx, &settings.environment);
     // The command holds the other end of the pipe; with it gone, the pipe ends with the child's.
     Ok((command.spawn()?, complaints))
 }
 
-fn prepare(command: &mut Command, action: &CommandAction, ctx: &Context) {
+fn prepare(command: &mut Command, action: &CommandAction, ctx: &Context, environment: &Environment) {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    for name in secrets(std::env::vars_os().map(|(name, _)| name)) {
+    for name in environment.hidden() {
         command.env_remove(name);
     }
     command.envs(action.env.iter().map(|(name, value)| (name, value)));
@@ -143,18 +143,6 @@ fn prepare(command: &mut Command, action: &CommandAction, ctx: &Context) {
         .env("TJ_JOB_NAME", &ctx.job_name)
         .env("TJ_ATTEMPT", ctx.attempt.to_string())
         .env("TJ_SCHEDULED_AT", ctx.scheduled_at.rfc3339(chrono_tz::Tz::UTC));
-}
-
-/// The variables of the server's own that a job has no business with.
-pub(crate) fn secrets(names: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
-    names.filter(|name| {
-        let name = name.to_string_lossy().to_ascii_uppercase();
-        let ours = name.starts_with("TJ_") || name.starts_with("TIMERJOBS_");
-        let secret = ["PASSWORD", "SECRET", "TOKEN"].iter().any(|end| name.ends_with(end));
-        // The settings of the functions too; a test compares this with the list of settings.
-        ["DATABASE_", "SMTP_", "SMS_", "FUNC_DATABASES"].iter().any(|start| name.starts_with(start))
-            || (ours && secret)
-    })
 }
 
 fn announce(child: &Child, ctx: &Context) {

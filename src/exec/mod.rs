@@ -4,6 +4,7 @@
 
 pub mod command;
 pub mod egress;
+pub mod environment;
 pub mod func;
 pub mod http;
 pub mod limited;

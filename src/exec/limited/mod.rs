@@ -11,6 +11,7 @@ mod inside;
 use crate::domain::Text;
 use crate::domain::action::CommandAction;
 use crate::domain::action::limits::{Limits, show_memory};
+use crate::exec::environment::Environment;
 use std::path::PathBuf;
 
 #[cfg(unix)]
@@ -20,13 +21,14 @@ pub use outside::{Complaints, command};
 /// The program's first argument for this; no command of the command line.
 pub const NAME: &str = "run-limited";
 
-/// What the server sets for every command.
+/// What the server sets for every command, limited or not.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Our own program.
     pub program: PathBuf,
     /// The most that a job may ask for, and what holds when it asks for nothing.
     pub limits: Limits,
+    pub environment: Environment,
 }
 
 impl Default for Settings {
@@ -37,7 +39,7 @@ impl Default for Settings {
         } else {
             std::env::current_exe().unwrap_or_else(|_| "timerjobs".into())
         };
-        Self { program, limits: Limits::default() }
+        Self { program, limits: Limits::default(), environment: Environment::default() }
     }
 }
 

@@ -87,12 +87,11 @@ async fn what_keeps_a_command_from_starting_is_told_apart_from_its_own_end() {
         failed(&run(&mut app, &text).await, "cannot be used: Permission denied");
     }
     // Whatever a command does, it is the command's: its exit code, its words, its descriptors.
-    let forged = "【command】ls /proc/self/fd | wc -l; for fd in 0 1 2 3 4 5 6 7 8 9; do \
+    let forged = "【command】for fd in 0 1 2 3 4 5 6 7 8 9; do \
                   (printf '\\345\\201\\207\\0forged' >&$fd) 2>/dev/null; done; exit 125\n【files】64";
     let record = run(&mut app, forged).await;
     assert_eq!((&record["exit_code"], &record["error_msg"]), (&json!(125), &json!("exit code 125")));
-    let out = record["stdout"].as_str().unwrap();
-    assert!(out.starts_with("4\n"), "0, 1, 2 and the folder itself: {out}");
+    assert!(record["stdout"].as_str().unwrap().contains("forged"), "{record}");
 }
 
 #[tokio::test]
