@@ -114,7 +114,7 @@ check: ## What must be green before a commit: format, lints, tests
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(MAKE) --no-print-directory test
 
-security-scan: ## Licences, sources and bans of every crate; known holes when the database can be reached
+security-scan: ## Licences, sources, bans and known holes of every crate; OFFLINE=1 leaves the holes out
 	@scripts/security-scan.sh "$(CARGO)"
 
 ## Tests

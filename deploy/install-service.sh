@@ -38,6 +38,11 @@ else
     install -m 0640 "$@" "$here/config.toml" "$DESTDIR/etc/timerjobs/config.toml"
     echo "/etc/timerjobs/config.toml: new"
 fi
+# systemd reads it as root and hands it to the service; nobody else needs to.
+if [ ! -e "$DESTDIR/etc/timerjobs/environment" ]; then
+    (umask 077 && printf '%s\n' '# Secrets, a line each: DATABASE_URL=...' > "$DESTDIR/etc/timerjobs/environment")
+    echo "/etc/timerjobs/environment: new, for secrets"
+fi
 "$binary" config check --config "$DESTDIR/etc/timerjobs/config.toml" >/dev/null || fail "mend the settings first"
 
 install -d -m 0755 "$DESTDIR/etc/systemd/system"

@@ -15,9 +15,11 @@ use crate::domain::egress::{self, EgressRules};
 use crate::domain::event::Event;
 use crate::engine::{self, Engine};
 use crate::exec::egress::Egress;
+use crate::exec::environment::Environment;
 use crate::exec::func::Functions;
-use crate::exec::{self, Executor};
+use crate::exec::{self, Executor, limited};
 use crate::private;
+use crate::rights;
 use crate::signals::StopSignals;
 use crate::store::{self, Held, Store};
 use crate::telemetry::files::Files;
@@ -28,6 +30,7 @@ use anyhow::Context;
 use history::StoreHistory;
 use serde_json::json;
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -48,6 +51,8 @@ pub struct Parts {
     /// Tells the server to end.
     pub stop: watch::Receiver<Stop>,
     pub log: Control,
+    /// This program, when the one that runs is another one.
+    pub program: Option<PathBuf>,
 }
 
 /// Reads the settings from where they come from.
@@ -73,7 +78,7 @@ impl App {
     /// Takes the port, opens the data, settles what a dead server left, and starts to fire: in this
     /// order, so that a server that cannot serve starts no run.
     pub async fn build(parts: Parts) -> anyhow::Result<Self> {
-        let Parts { config, source, clock, stop, log } = parts;
+        let Parts { config, source, clock, stop, log, program } = parts;
         let locks = lock(&config)?;
         descriptors::make_room(&config);
         let listener = bind(&config).await?;
@@ -82,7 +87,7 @@ impl App {
         database::refuse_half_a_copy(&store).await?;
         database::import(&config, &store, clock.now()).await?;
         let egress = Arc::new(Egress::new(egress_rules(&config, &listener)));
-        let settings = exec_settings(&config, &store, egress.clone());
+        let settings = exec_settings(&config, &store, egress.clone(), program);
         let exec = Executor::new(settings).context("the HTTP client cannot be set up")?;
         let exec_functions = exec.functions().clone();
         // Loading them takes its time and must not hold up the start; calls of them wait for it.
@@ -152,6 +157,7 @@ impl App {
             tracing::warn!("every address that can reach this port may run commands: the whitelist is empty");
         }
         warn_of_open_egress(&self.config);
+        warn_of_root(&self.config);
     }
 
     /// The port we listen on.
@@ -276,6 +282,20 @@ fn warn_of_open_egress(config: &Config) {
     }
 }
 
+fn warn_of_root(config: &Config) {
+    if !rights::is_root_of_the_machine() {
+        return;
+    }
+    match &config.commands.user {
+        None => tracing::warn!(
+            "running as root, and every command with it: give the server a user of its own (make install-service), or set COMMANDS_RUN_AS"
+        ),
+        Some(user) => tracing::warn!(
+            "running as root: commands run as {user}, your own functions do not; give the server a user of its own where it needs no root (make install-service)"
+        ),
+    }
+}
+
 /// Known only once we listen: the settings may leave the port to the system.
 fn egress_rules(config: &Config, listener: &TcpListener) -> EgressRules {
     let port = listener.local_addr().map_or(config.port, |address| address.port());
@@ -283,8 +303,14 @@ fn egress_rules(config: &Config, listener: &TcpListener) -> EgressRules {
     EgressRules { mode: config.egress.mode, allow: config.egress.allow.clone(), own }
 }
 
-fn exec_settings(config: &Config, store: &Store, egress: Arc<Egress>) -> exec::Settings {
+fn exec_settings(
+    config: &Config,
+    store: &Store,
+    egress: Arc<Egress>,
+    program: Option<PathBuf>,
+) -> exec::Settings {
     let given = &config.functions;
+    let environment = Environment::only(config.commands_environment.clone());
     let functions = exec::func::Settings {
         file_root: given.file_root.clone(),
         cleanup_roots: given.cleanup_roots.clone(),
@@ -303,9 +329,15 @@ fn exec_settings(config: &Config, store: &Store, egress: Arc<Egress>) -> exec::S
             environments: std::path::absolute(&config.runtime_dir)
                 .unwrap_or_else(|_| config.runtime_dir.clone())
                 .join("python"),
+            environment: environment.clone(),
         },
     };
-    exec::Settings { functions, egress, ..exec::Settings::default() }
+    let mut commands =
+        limited::Settings { limits: config.commands.clone(), environment, ..limited::Settings::default() };
+    if let Some(program) = program {
+        commands.program = program;
+    }
+    exec::Settings { functions, commands, egress, ..exec::Settings::default() }
 }
 
 /// Takes the port that the settings name.
@@ -340,16 +372,23 @@ pub fn lock_database(config: &Config) -> anyhow::Result<Option<File>> {
 #[cfg(test)]
 mod tests {
     use crate::config::SETTINGS;
-    use crate::exec::command::secrets;
-    use std::ffi::OsString;
+    use crate::exec::environment::Environment;
 
     #[test]
     fn no_secret_of_the_settings_reaches_a_job() {
-        let secret: Vec<OsString> =
-            SETTINGS.iter().filter(|s| s.secret).flat_map(|s| s.env).map(OsString::from).collect();
-        assert!(!secret.is_empty());
-        assert_eq!(secrets(secret.clone().into_iter()).collect::<Vec<_>>(), secret);
-        let kept = ["TZ", "HOST", "PORT", "PYTHON", "PATH", "HOME"].map(OsString::from);
-        assert_eq!(secrets(kept.into_iter()).count(), 0);
+        let all = Environment::default();
+        let mut secrets = SETTINGS.iter().filter(|s| s.secret).flat_map(|s| s.env).peekable();
+        assert!(secrets.peek().is_some());
+        for name in secrets {
+            assert!(all.hides(name), "{name}");
+        }
+        // A setting whose name says so, and that nobody has marked.
+        for name in SETTINGS.iter().filter(|s| !s.secret).flat_map(|s| s.env) {
+            let words = ["PASSWORD", "SECRET", "TOKEN", "PRIVATE"];
+            assert!(!words.iter().any(|word| name.contains(word)) || all.hides(name), "{name}");
+        }
+        for kept in ["TZ", "HOST", "PORT", "PYTHON", "PATH", "HOME"] {
+            assert!(!all.hides(kept), "{kept}");
+        }
     }
 }

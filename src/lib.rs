@@ -17,6 +17,7 @@ mod engine;
 mod exec;
 mod password;
 mod private;
+mod rights;
 mod signals;
 mod store;
 mod supervisor;

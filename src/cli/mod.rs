@@ -11,6 +11,8 @@ mod start;
 mod status;
 
 use crate::config::{self, Config, ConfigError, Flags};
+#[cfg(unix)]
+use crate::exec::limited;
 use crate::supervisor::{self, Paths, background, init};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -164,12 +166,31 @@ impl FileFlag {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // Before all else: it is started for each command that has limits.
+    #[cfg(unix)]
+    if std::env::args_os().nth(1).is_some_and(|first| first == limited::NAME) {
+        return limited::main(std::env::args_os().skip(2));
+    }
+    keep_to_ourselves();
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(e) => {
             eprintln!("timerjobs: {e:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Children get neither the files that whoever started us had open, nor a look at our memory and
+/// environment: there the settings' secrets stand, and a job may run as the same user.
+fn keep_to_ourselves() {
+    #[cfg(unix)]
+    close_fds::set_fds_cloexec(3, &[]);
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // As root it protects nothing and nothing is lost.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 

@@ -62,7 +62,8 @@ pub fn server(flags: Flags, in_background: bool) -> anyhow::Result<()> {
         let mut hangup = ReloadSignals::listen().context("signals cannot be listened for")?;
         let source_flags = flags.clone();
         let source = Box::new(move || load(&source_flags));
-        let app = App::build(Parts { config, source, clock: Clock::System, stop, log }).await?;
+        let app =
+            App::build(Parts { config, source, clock: Clock::System, stop, log, program: None }).await?;
         let _pid_file = PidFile::write(paths.job_pid())?;
         let file = ServerFile {
             pid: std::process::id(),

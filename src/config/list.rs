@@ -217,6 +217,36 @@ pub const SETTINGS: &[Setting] = &[
     setting("jobs.output_limit_kb", &["JOBS_OUTPUT_LIMIT_KB"], "1024", "Output kept of one run, in KiB.")
         .live(),
     setting(
+        "commands.run_as",
+        &["COMMANDS_RUN_AS"],
+        "",
+        "User (name or number) that every command runs as, for a server that runs as root; empty: the server's own, and a job may name one with 【user】.",
+    ),
+    setting(
+        "commands.memory_mb",
+        &["COMMANDS_MEMORY_MB"],
+        "0",
+        "Address space of each process of a command, in MiB; a job's 【memory】 may ask for less. 0: no limit.",
+    ),
+    setting(
+        "commands.cpu_seconds",
+        &["COMMANDS_CPU_SECONDS"],
+        "0",
+        "Processor time of each process of a command; a job's 【cpu】 may ask for less. 0: no limit.",
+    ),
+    setting(
+        "commands.open_files",
+        &["COMMANDS_OPEN_FILES"],
+        "0",
+        "Open files of each process of a command; a job's 【files】 may ask for less. 0: the server's own limit.",
+    ),
+    setting(
+        "commands.environment",
+        &["COMMANDS_ENVIRONMENT"],
+        "",
+        "Variables of the server that commands and your own functions inherit, with commas between them, as in PATH, HOME, LC_*; empty: all. Its secrets never.",
+    ),
+    setting(
         "functions.file_root",
         &["FILE_ROOT"],
         "./files",

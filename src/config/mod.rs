@@ -4,6 +4,7 @@
 mod check;
 mod clients;
 mod database;
+mod limits;
 mod list;
 pub mod reload;
 mod services;
@@ -11,6 +12,7 @@ mod settings;
 mod suggest;
 
 use crate::domain::access::IpRules;
+use crate::domain::action::limits::Limits;
 use crate::domain::egress;
 use crate::domain::service::{Database, Sms, Smtp};
 use chrono_tz::Tz;
@@ -57,6 +59,10 @@ pub struct Config {
     pub auth: AuthMode,
     pub egress: EgressConfig,
     pub jobs: JobsConfig,
+    /// What a command may use, and as whom every one runs.
+    pub commands: Limits,
+    /// The variables that a command inherits; none: all but secrets.
+    pub commands_environment: Vec<String>,
     pub functions: FunctionsConfig,
     pub daemon: DaemonConfig,
     /// The texts all this was read from, to tell later what has changed. Not for showing: there may
@@ -340,6 +346,8 @@ impl Config {
                     audit: Duration::from_secs(read.number("retention.audit_days", 1, 36_500) * 86_400),
                 },
             },
+            commands: limits::read(&mut read),
+            commands_environment: read.list("commands.environment"),
             functions: FunctionsConfig {
                 file_root: read.checked("functions.file_root", whole_path),
                 cleanup_roots: read.checked("functions.cleanup_roots", folders),

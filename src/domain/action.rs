@@ -1,9 +1,12 @@
 //! What a job does: the parsed command of each mode. Parsing the 【key】 form is `action/text.rs`;
 //! doing the work is `exec/`.
 
+pub mod limits;
 mod secrets;
 pub mod text;
 
+use super::FieldError;
+use limits::Limits;
 use std::time::Duration;
 
 /// The execution modes; a closed set, so the compiler lists what a new one touches.
@@ -50,6 +53,17 @@ impl Action {
             Self::Http(_) => Mode::Http,
             Self::Command(_) => Mode::Command,
             Self::Func(_) => Mode::Func,
+        }
+    }
+
+    /// Whether the server allows what it asks for; it may say otherwise at another time.
+    ///
+    /// # Errors
+    /// Each key of a command that asks for more.
+    pub fn within(&self, server: &Limits) -> Result<(), Vec<FieldError>> {
+        match self {
+            Self::Command(a) => a.limits.under(server).map(drop),
+            Self::Http(_) | Self::Func(_) => Ok(()),
         }
     }
 
@@ -111,6 +125,8 @@ pub struct CommandAction {
     pub command: String,
     pub workdir: Option<String>,
     pub env: Vec<(String, String)>,
+    /// What it asks for; the server may have limits of its own.
+    pub limits: Limits,
     /// Of each repeat; the whole process tree is killed when it is over.
     pub timeout: Duration,
     pub repeat: Repeat,

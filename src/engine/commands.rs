@@ -265,6 +265,10 @@ impl Core {
         let entry = self.jobs.get(&id).ok_or(Error::NoJob(id))?;
         let old = &entry.job.spec;
         let spec = Box::new(draft.over(JobDraft::of(old)).check(self.zone).map_err(Error::Invalid)?);
+        // A limit that the server got later must not keep a job from being renamed.
+        if spec.action != old.action {
+            spec.action.within(&self.limits).map_err(Error::Invalid)?;
+        }
         let enabling = spec.enabled && !old.enabled;
         if enabling {
             refuse_exhausted(&spec, entry.run_count)?;

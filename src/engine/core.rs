@@ -9,6 +9,7 @@ use super::{Added, Error};
 use crate::clock::Reading;
 use crate::config::JobsConfig;
 use crate::domain::UtcMs;
+use crate::domain::action::limits::Limits;
 use crate::domain::audit::{self, Act, By};
 use crate::domain::event::Event;
 use crate::domain::job::{Job, JobId, JobSpec, Removal, StopReason};
@@ -37,6 +38,8 @@ pub(super) struct Core {
     pub max_waiting: usize,
     pub manual_allow_concurrent: bool,
     pub zone: Tz,
+    /// What a job's command may ask for.
+    pub limits: Limits,
     /// No new claims any more.
     pub stopping: bool,
 }
@@ -215,6 +218,7 @@ impl Core {
             max_waiting: config.max_waiting,
             manual_allow_concurrent: config.manual_allow_concurrent,
             zone,
+            limits: Limits::default(),
             stopping: false,
         }
     }

@@ -25,6 +25,7 @@ mod ticker;
 
 use crate::clock::Clock;
 use crate::config::JobsConfig;
+use crate::domain::action::limits::Limits;
 use crate::domain::audit::{Act, By};
 use crate::domain::event::Event;
 use crate::domain::job::{JobDraft, JobId, JobSpec, Removal};
@@ -122,6 +123,7 @@ pub struct Engine {
     store: Store,
     clock: Clock,
     zone: Tz,
+    limits: Limits,
     health: Health,
     functions: Arc<Functions>,
     secrets: Arc<Vault>,
@@ -169,6 +171,7 @@ impl Engine {
             store: parts.store.clone(),
             clock: parts.clock.clone(),
             zone: parts.zone,
+            limits: parts.exec.command_limits().clone(),
             health: Health::default(),
             functions: parts.exec.functions().clone(),
             secrets: parts.secrets.clone(),
@@ -193,12 +196,14 @@ impl Engine {
 
     /// What is wrong with a draft, or the job that it is.
     pub fn check(&self, draft: JobDraft) -> Result<JobSpec, Vec<FieldError>> {
-        draft.check(self.zone)
+        let spec = draft.check(self.zone)?;
+        spec.action.within(&self.limits)?;
+        Ok(spec)
     }
 
     /// Adds a job.
     pub async fn add(&self, draft: JobDraft) -> Result<JobId, Error> {
-        let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
+        let spec = Box::new(self.check(draft).map_err(Error::Invalid)?);
         let removal = Removal::default();
         let act = Act::JobAdd;
         Ok(self.ask(|reply, by| Command::Add { spec, removal, run: false, act, by, reply }).await?.id)
@@ -210,7 +215,7 @@ impl Engine {
     }
 
     async fn add_to_run(&self, draft: JobDraft, removal: Removal, act: Act) -> Result<Added, Error> {
-        let spec = Box::new(draft.check(self.zone).map_err(Error::Invalid)?);
+        let spec = Box::new(self.check(draft).map_err(Error::Invalid)?);
         self.ask(|reply, by| Command::Add { spec, removal, run: true, act, by, reply }).await
     }
 

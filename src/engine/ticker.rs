@@ -61,7 +61,8 @@ impl Ticker {
         let Parts { store, secrets, exec, clock, zone, jobs, stop } = parts;
         let store = store.take_over().await?;
         let system = store.system().await?;
-        let core = Core::new(&jobs, zone, store.newest_run().await?, system.clock_epoch, clock.read());
+        let mut core = Core::new(&jobs, zone, store.newest_run().await?, system.clock_epoch, clock.read());
+        core.limits = exec.command_limits().clone();
         let runner = runner::Runner {
             exec,
             secrets,

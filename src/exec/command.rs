@@ -1,14 +1,16 @@
 //! Runs a shell command: its environment, its deadline, its output and the end of its process tree.
 //! What is left running on purpose after the command has ended by itself (`nohup … &`) is let be.
 
+use super::environment::Environment;
+use super::limited::{self, Complaints};
 use super::output::{Output, Sink};
 use super::process::{self, Kill, Tree};
 use super::{ChildStarted, Context, cancelled, timed_out};
 use crate::domain::Text;
 use crate::domain::action::CommandAction;
+use crate::domain::action::limits::Limits;
 use crate::domain::run::{Outcome, Report};
 use std::convert::Infallible;
-use std::ffi::OsString;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -29,9 +31,18 @@ const LAST_POLL: Duration = Duration::from_millis(160);
 pub(super) const READ_BUFFER: usize = 16 * 1024;
 
 /// Runs the command once. Its output goes to `output`, all else into the report.
-pub async fn run(action: &CommandAction, ctx: &Context, output: &mut Output) -> Report {
-    let mut child = match command(action, ctx).spawn() {
-        Ok(child) => child,
+pub async fn run(
+    action: &CommandAction,
+    ctx: &Context,
+    settings: &limited::Settings,
+    output: &mut Output,
+) -> Report {
+    let limits = match limited::limits(action, &settings.limits) {
+        Ok(limits) => limits,
+        Err(refused) => return Report::failed(refused),
+    };
+    let (mut child, complaints) = match start(action, ctx, settings, &limits) {
+        Ok(started) => started,
         Err(error) => return Report::failed(not_started(action, &error)),
     };
     // Declared after the child, hence dropped before it: the group is killed before its leader can
@@ -52,7 +63,10 @@ pub async fn run(action: &CommandAction, ctx: &Context, output: &mut Output) -> 
             }
             // Running out of this time is not worth a word: the command itself is done.
             let _ = timeout(LINGER, pipes.drain(output)).await;
-            report(status)
+            match complaints.read().await {
+                Some(why) => Report::failed(why),
+                None => report(status, &limits),
+            }
         }
         Ok(Err(error)) => Report::failed(Text::new(
             format!("无法等待命令结束：{error}"),
@@ -93,13 +107,31 @@ pub(super) async fn end_tree(tree: &Tree, grace: Duration) {
     let _ = timeout(FORCE_LIMIT, force).await;
 }
 
-fn command(action: &CommandAction, ctx: &Context) -> Command {
-    let mut command = process::shell(&action.command);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    if let Some(dir) = &action.workdir {
-        command.current_dir(dir);
+/// Starts the command: directly, which is what a machine can do most often, or under its limits.
+fn start(
+    action: &CommandAction,
+    ctx: &Context,
+    settings: &limited::Settings,
+    limits: &Limits,
+) -> io::Result<(Child, Complaints)> {
+    if limits.is_none() {
+        let mut command = process::shell(&action.command);
+        command.stdin(Stdio::null());
+        if let Some(dir) = &action.workdir {
+            command.current_dir(dir);
+        }
+        prepare(&mut command, action, ctx, &settings.environment);
+        return Ok((command.spawn()?, Complaints::default()));
     }
-    for name in secrets(std::env::vars_os().map(|(name, _)| name)) {
+    let (mut command, complaints) = limited::command(settings, limits, action)?;
+    prepare(&mut command, action, ctx, &settings.environment);
+    // The command holds the other end of the pipe; with it gone, the pipe ends with the child's.
+    Ok((command.spawn()?, complaints))
+}
+
+fn prepare(command: &mut Command, action: &CommandAction, ctx: &Context, environment: &Environment) {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    for name in environment.hidden() {
         command.env_remove(name);
     }
     command.envs(action.env.iter().map(|(name, value)| (name, value)));
@@ -111,19 +143,6 @@ fn command(action: &CommandAction, ctx: &Context) -> Command {
         .env("TJ_JOB_NAME", &ctx.job_name)
         .env("TJ_ATTEMPT", ctx.attempt.to_string())
         .env("TJ_SCHEDULED_AT", ctx.scheduled_at.rfc3339(chrono_tz::Tz::UTC));
-    command
-}
-
-/// The variables of the server's own that a job has no business with.
-pub(crate) fn secrets(names: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
-    names.filter(|name| {
-        let name = name.to_string_lossy().to_ascii_uppercase();
-        let ours = name.starts_with("TJ_") || name.starts_with("TIMERJOBS_");
-        let secret = ["PASSWORD", "SECRET", "TOKEN"].iter().any(|end| name.ends_with(end));
-        // The settings of the functions too; a test compares this with the list of settings.
-        ["DATABASE_", "SMTP_", "SMS_", "FUNC_DATABASES"].iter().any(|start| name.starts_with(start))
-            || (ours && secret)
-    })
 }
 
 fn announce(child: &Child, ctx: &Context) {
@@ -134,17 +153,29 @@ fn announce(child: &Child, ctx: &Context) {
     }
 }
 
-fn report(status: ExitStatus) -> Report {
+fn report(status: ExitStatus, limits: &Limits) -> Report {
     let Some(code) = status.code() else {
         let signal = process::describe_signal(status).unwrap_or_else(|| status.to_string());
-        return Report::failed(Text::new(format!("被信号 {signal} 终止"), format!("killed by {signal}")));
+        let error = Text::new(format!("被信号 {signal} 终止"), format!("killed by {signal}"));
+        return Report::failed(remarked(error, limits, process::signal(status)));
     };
     let report = if code == 0 {
         Report::new(Outcome::Success)
     } else {
-        Report::failed(Text::new(format!("退出码 {code}"), format!("exit code {code}")))
+        let error = Text::new(format!("退出码 {code}"), format!("exit code {code}"));
+        // So a shell says that a signal ended what it ran.
+        Report::failed(remarked(error, limits, (code > 128).then(|| code - 128)))
     };
     Report { exit_code: Some(code), ..report }
+}
+
+fn remarked(error: Text, limits: &Limits, signal: Option<i32>) -> Text {
+    match signal.and_then(|signal| limited::remark(limits, signal)) {
+        Some(remark) => {
+            Text::new(format!("{}：{}", error.zh, remark.zh), format!("{}: {}", error.en, remark.en))
+        }
+        None => error,
+    }
 }
 
 /// Why a command could not be started, in words. The system's error does not say whether it means

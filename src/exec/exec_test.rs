@@ -45,6 +45,7 @@ pub fn command(line: &str) -> CommandAction {
         command: line.into(),
         workdir: None,
         env: Vec::new(),
+        limits: Limits::default(),
         timeout: 30 * SECOND,
         repeat: Repeat::default(),
     }

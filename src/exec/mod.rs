@@ -4,13 +4,16 @@
 
 pub mod command;
 pub mod egress;
+pub mod environment;
 pub mod func;
 pub mod http;
+pub mod limited;
 pub mod live;
 pub mod output;
 pub mod process;
 pub mod secrets;
 
+use crate::domain::action::limits::Limits;
 use crate::domain::action::{Action, Mode};
 use crate::domain::run::{Outcome, Report};
 use crate::domain::{Text, UtcMs};
@@ -66,13 +69,19 @@ pub struct Settings {
     /// Bytes of a decompressed response body that are read; a longer one fails the run.
     pub http_body_limit: u64,
     pub functions: func::Settings,
+    pub commands: limited::Settings,
     /// Where requests of jobs may go.
     pub egress: Arc<Egress>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { http_body_limit: 64 << 20, functions: func::Settings::default(), egress: Arc::default() }
+        Self {
+            http_body_limit: 64 << 20,
+            functions: func::Settings::default(),
+            commands: limited::Settings::default(),
+            egress: Arc::default(),
+        }
     }
 }
 
@@ -90,6 +99,7 @@ pub enum Error {
 pub struct Executor {
     http: Arc<http::Http>,
     functions: Arc<func::Functions>,
+    commands: Arc<limited::Settings>,
 }
 
 impl Executor {
@@ -97,6 +107,7 @@ impl Executor {
         Ok(Self {
             http: Arc::new(http::Http::new(settings.http_body_limit, settings.egress)?),
             functions: Arc::new(func::Functions::new(settings.functions)),
+            commands: Arc::new(settings.commands),
         })
     }
 
@@ -137,6 +148,11 @@ impl Executor {
         &self.functions
     }
 
+    /// What the server allows a command.
+    pub fn command_limits(&self) -> &Limits {
+        &self.commands.limits
+    }
+
     fn tools(&self, keep: usize) -> func::Tools<'_> {
         func::Tools { http: &self.http, keep, functions: &self.functions }
     }
@@ -144,7 +160,7 @@ impl Executor {
     async fn once(&self, action: &Action, ctx: &Context, series: &mut Series) -> Report {
         match action {
             Action::Http(action) => self.http.run(action, ctx, series.body_limit).await,
-            Action::Command(action) => command::run(action, ctx, &mut series.output).await,
+            Action::Command(action) => command::run(action, ctx, &self.commands, &mut series.output).await,
             Action::Func(action) => {
                 func::run(action, ctx, &self.tools(series.body_limit), &mut series.output).await
             }

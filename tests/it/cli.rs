@@ -131,6 +131,25 @@ fn the_environment_of_a_command_has_no_secret_of_the_server() {
     assert!(out.contains("TJ_EXEC_ID=") && !out.contains("hunter2"), "{out}");
 }
 
+/// What the server had open, also from whoever started it, and what its own environment holds.
+#[test]
+fn a_command_finds_no_file_of_the_server_and_cannot_look_into_it() {
+    let program = Program::with(&[("SMTP_PASSWORD", "hunter2"), ("COMMANDS_ENVIRONMENT", "PATH, HO*")]);
+    for limits in ["", "\n【files】64"] {
+        let look = "【command】ls /proc/self/fd | wc -l; readlink /proc/self/fd/0; env | grep -c LOGNAME; echo $HOME; \
+                    stat -c %U /proc/$PPID/environ /proc/$PPID/mem; umask";
+        let id = program
+            .add(json!({"name": format!("look {}", limits.len()), "command": format!("{look}{limits}")}));
+        program.post("/jobs/run", &json!({"id": id}));
+        program.until(|p| p.run(id)["outcome"] == "success");
+        let run = program.run(id);
+        let home = std::env::var("HOME").unwrap();
+        let wanted = format!("4\n/dev/null\n0\n{home}\nroot\nroot\n");
+        let out = run["stdout"].as_str().unwrap();
+        assert!(out.starts_with(&wanted), "0, 1, 2 and the folder itself: {run}");
+    }
+}
+
 #[test]
 fn hangup_reads_the_settings_again_whole_or_not_at_all() {
     let program = Program::start();

@@ -111,6 +111,30 @@ fn a_new_migration_has_the_next_number_in_every_folder() {
     assert_eq!((create(""), create("../up")), (Some(1), Some(1)));
 }
 
+/// A password in a file that is copied is everybody's password.
+#[test]
+fn what_is_shipped_holds_no_secret_and_opens_no_port() {
+    for entry in fs::read_dir(root().join("deploy")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let settings = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        for line in settings {
+            let upper = line.to_ascii_uppercase();
+            let given = upper.split_once(['=', ':']).filter(|(name, _)| {
+                ["PASSWORD", "SECRET", "TOKEN", "DATABASE_URL"]
+                    .iter()
+                    .any(|word| name.trim_end().ends_with(word))
+            });
+            if let Some((_, value)) = given {
+                let value = value.trim();
+                assert!(value.starts_with("${") && value.contains(":?"), "{}: {line}", path.display());
+            }
+            let port = line.trim().strip_prefix("- \"").filter(|port| port.ends_with(":8000\""));
+            assert!(port.is_none_or(|port| port.starts_with("127.0.0.1:")), "{}: {line}", path.display());
+        }
+    }
+}
+
 #[test]
 fn the_service_is_laid_out_kept_and_removed() {
     let dir = tempfile::tempdir().unwrap();
@@ -122,6 +146,8 @@ fn the_service_is_laid_out_kept_and_removed() {
     let unit = dir.path().join("etc/systemd/system/timerjobs.service");
     let program = dir.path().join("opt/timerjobs/bin/timerjobs");
     assert!(program.exists());
+    let secrets = fs::metadata(dir.path().join("etc/timerjobs/environment")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&secrets.permissions()) & 0o777, 0o600);
     let exec = "ExecStart=/opt/timerjobs/bin/timerjobs start -d -f --config /etc/timerjobs/config.toml";
     assert!(fs::read_to_string(&unit).unwrap().lines().any(|line| line == exec));
 

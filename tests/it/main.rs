@@ -4,6 +4,7 @@ mod admin;
 mod api;
 mod cli;
 mod copy;
+mod crates;
 mod deploy;
 mod engine;
 mod functions;

@@ -5,6 +5,8 @@ use crate::app;
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl, shown};
 use crate::domain::UtcMs;
+#[cfg(unix)]
+use crate::rights;
 use crate::store::{self, Schema, Server, newest_schema};
 use crate::supervisor::{Paths, ServerFile, pidfile};
 use std::fs;
@@ -36,6 +38,7 @@ pub async fn all(config: &Config) -> Vec<Finding> {
     findings.push(zone(config));
     findings.extend(descriptors(config.jobs.max_concurrent as u64));
     findings.extend(machine(&config.functions.python));
+    findings.extend(run_as(config));
     findings
 }
 
@@ -261,11 +264,41 @@ fn user() -> Option<Finding> {
     if !id.is_root() {
         return Some(Finding::ok("user", format!("uid {}", id.as_raw())));
     }
+    if !rights::is_root_of_the_machine() {
+        return Some(Finding::ok("user", "root of a container"));
+    }
     Some(Finding::warn(
         "user",
         "root, and every job with it",
-        "run it as a user of its own (deploy/timerjobs.service)",
+        "run it as a user of its own (make install-service), or set COMMANDS_RUN_AS",
     ))
+}
+
+/// What would fail every command.
+#[cfg(unix)]
+fn run_as(config: &Config) -> Option<Finding> {
+    use nix::unistd::{Uid, User};
+    let name = config.commands.user.as_deref()?;
+    let by_name = User::from_name(name).ok().flatten();
+    let found = by_name.or_else(|| User::from_uid(Uid::from_raw(name.parse().ok()?)).ok().flatten());
+    Some(match found {
+        None => Finding::fail(
+            "commands' user",
+            format!("there is no user {name}, and every command would fail"),
+            "make it, or change COMMANDS_RUN_AS",
+        ),
+        Some(user) if user.uid != Uid::effective() && !Uid::effective().is_root() => Finding::fail(
+            "commands' user",
+            format!("commands cannot run as {name}: this is not root"),
+            "start the server as root, or leave COMMANDS_RUN_AS empty",
+        ),
+        Some(user) => Finding::ok("commands' user", format!("{} (uid {})", user.name, user.uid)),
+    })
+}
+
+#[cfg(not(unix))]
+fn run_as(_: &Config) -> Option<Finding> {
+    None
 }
 
 #[cfg(not(unix))]

@@ -3,6 +3,7 @@
 //! text can be read in one place.
 
 use super::*;
+use crate::domain::action::limits::Limits;
 use crate::domain::action::{CommandAction, FuncAction, HttpAction};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -125,6 +126,7 @@ fn the_seeds_command_examples() {
         command: line.into(),
         workdir: None,
         env: Vec::new(),
+        limits: Limits::default(),
         timeout: DEFAULT_TIMEOUT,
         repeat: Repeat::default(),
     };

@@ -15,7 +15,7 @@ use unix as platform;
 use windows as platform;
 
 pub(super) use platform::{Kill, Tree};
-pub use platform::{describe_signal, kill_leftovers, shell, shell_name, start_time};
+pub use platform::{describe_signal, kill_leftovers, shell, shell_name, signal, start_time};
 
 /// Names the run in a child's environment. Every descendant inherits it.
 pub const EXEC_ID: &str = "TJ_EXEC_ID";

@@ -65,9 +65,13 @@ pub fn kill_leftovers(instance: &str, runs: &[super::Leftover]) -> usize {
     };
 }
 
+/// The number of the signal that ended a process.
+pub fn signal(status: std::process::ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
 /// The signal that ended a process, with its number.
 pub fn describe_signal(status: std::process::ExitStatus) -> Option<String> {
-    use std::os::unix::process::ExitStatusExt;
     const NAMES: [(Signal, &str); 16] = [
         (Signal::HUP, "SIGHUP"),
         (Signal::INT, "SIGINT"),
@@ -86,7 +90,7 @@ pub fn describe_signal(status: std::process::ExitStatus) -> Option<String> {
         (Signal::TERM, "SIGTERM"),
         (Signal::XCPU, "SIGXCPU"),
     ];
-    let number = status.signal()?;
+    let number = signal(status)?;
     let name = NAMES.iter().find(|(s, _)| s.as_raw() == number).map(|(_, name)| *name);
     Some(name.map_or_else(|| format!("signal {number}"), |name| format!("{name} ({number})")))
 }

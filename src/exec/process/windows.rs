@@ -34,6 +34,11 @@ pub fn kill_leftovers(_: &str, _: &[super::Leftover]) -> usize {
 }
 
 /// There are no signals here.
+pub fn signal(_: std::process::ExitStatus) -> Option<i32> {
+    None
+}
+
+/// There are no signals here.
 pub fn describe_signal(_: std::process::ExitStatus) -> Option<String> {
     None
 }

@@ -5,6 +5,7 @@ mod clock;
 mod egress;
 mod fires;
 mod functions;
+mod limits;
 mod overlap;
 mod recovery;
 mod shutdown;

@@ -238,7 +238,8 @@ fn parts(
     let settings = [settings.to_vec(), chosen].concat();
     let source = source(folder.to_owned(), settings);
     let clock = Clock::Settable(clock.clone());
-    Parts { config: source().unwrap(), source, clock, stop, log: Control::detached() }
+    let program = Some(env!("CARGO_BIN_EXE_timerjobs").into());
+    Parts { config: source().unwrap(), source, clock, stop, log: Control::detached(), program }
 }
 
 /// The test's settings, and beneath them the file `config.toml`, which a test may write.

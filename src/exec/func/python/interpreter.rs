@@ -2,7 +2,7 @@
 //! none. Also runs a tool to its end under a time limit; it keeps nothing.
 
 use crate::domain::Text;
-use crate::exec::command::secrets;
+use crate::exec::environment::Environment;
 use crate::exec::output::Capture;
 use crate::exec::process::Tree;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ pub async fn probe(program: &str) -> Result<Interpreter, Text> {
 pub async fn run_tool(mut command: Command, limit: Duration) -> Result<String, Text> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     // An install runs what packages bring along.
-    for name in secrets(std::env::vars_os().map(|(name, _)| name)) {
+    for name in Environment::default().hidden() {
         command.env_remove(name);
     }
     #[cfg(unix)]

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::domain::Text;
 use crate::domain::action::FuncAction;
 use crate::domain::run::{FuncReport, Outcome, Report};
+use crate::exec::environment::Environment;
 use crate::exec::output::Output;
 use crate::exec::{Context, process};
 use catalog::{Failure, Fingerprint, Function};
@@ -53,6 +54,8 @@ pub struct Settings {
     pub import_timeout: Duration,
     /// Where virtual environments are made, absolute.
     pub environments: PathBuf,
+    /// What the processes see of the server's variables.
+    pub environment: Environment,
 }
 
 /// What a reload did.

@@ -94,7 +94,7 @@ impl Pool {
         let (generation, function) = self.newest(function);
         let mut worker = match self.take(&generation) {
             Some(worker) => worker,
-            None => match Worker::start(&generation, &ctx.instance) {
+            None => match Worker::start(&generation, &ctx.instance, &settings.environment) {
                 Ok(worker) => worker,
                 Err(e) => return Ended::NotStarted(e),
             },

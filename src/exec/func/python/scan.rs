@@ -61,7 +61,7 @@ impl Scan<'_> {
             .filter(|file| !self.done.contains_key(*file))
             .collect();
         let Some(first) = left.first().map(|file| (*file).to_owned()) else { return false };
-        let spawned = spawn(python, "", Stdio::null);
+        let spawned = spawn(python, "", &self.settings.environment, Stdio::null);
         let (mut child, mut wire) = match spawned {
             Ok(spawned) => spawned,
             Err(e) => {

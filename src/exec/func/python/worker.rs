@@ -7,7 +7,8 @@
 use super::catalog::{Generation, Source};
 use super::protocol::{self, Answer, BOOT, Listed, Marks, Order, SHIM, Setup, Splitter};
 use crate::exec::ChildStarted;
-use crate::exec::command::{LINGER, READ_BUFFER, REAP, end_tree, secrets};
+use crate::exec::command::{LINGER, READ_BUFFER, REAP, end_tree};
+use crate::exec::environment::Environment;
 use crate::exec::output::{Output, Sink};
 use crate::exec::process::{self, Tree};
 use std::io;
@@ -24,7 +25,12 @@ use tokio::time::timeout;
 const ANSWER_ROOM: usize = 1 << 20;
 
 /// A process that has been started, and our end of its wire.
-pub fn spawn(python: &Path, instance: &str, output: fn() -> Stdio) -> io::Result<(Child, UnixStream)> {
+pub fn spawn(
+    python: &Path,
+    instance: &str,
+    environment: &Environment,
+    output: fn() -> Stdio,
+) -> io::Result<(Child, UnixStream)> {
     let (here, there) = std::os::unix::net::UnixStream::pair()?;
     here.set_nonblocking(true)?;
     let mut command = Command::new(python);
@@ -33,12 +39,12 @@ pub fn spawn(python: &Path, instance: &str, output: fn() -> Stdio) -> io::Result
         .stdin(Stdio::from(OwnedFd::from(there)))
         .stdout(output())
         .stderr(output())
-        .env(process::INSTANCE, instance)
         .process_group(0)
         .kill_on_drop(true);
-    for name in secrets(std::env::vars_os().map(|(name, _)| name)) {
+    for name in environment.hidden() {
         command.env_remove(name);
     }
+    command.env(process::INSTANCE, instance);
     Ok((command.spawn()?, UnixStream::from_std(here)?))
 }
 
@@ -77,8 +83,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn start(generation: &Generation, instance: &str) -> io::Result<Self> {
-        let (mut child, wire) = spawn(&generation.python, instance, Stdio::piped)?;
+    pub fn start(generation: &Generation, instance: &str, environment: &Environment) -> io::Result<Self> {
+        let (mut child, wire) = spawn(&generation.python, instance, environment, Stdio::piped)?;
         let pid = child.id().unwrap_or(0);
         Ok(Self {
             generation: generation.id,
