@@ -20,9 +20,11 @@ export type {
   Overview,
   Run,
   RunDetail,
+  Secret,
   Session,
   Setting,
   System,
+  Token,
   Trigger,
 } from './schema'
 
