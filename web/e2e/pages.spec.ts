@@ -29,6 +29,7 @@ const PAGES = (at: { job: number; run: number | string }) => ({
   logs: '/logs',
   settings: '/settings',
   secrets: '/settings/secrets',
+  audit: '/settings/audit',
   account: '/account',
   nowhere: '/no/such/page',
 })

@@ -19,6 +19,7 @@ export const router = createRouter({
     { path: '/account', name: 'account', component: () => import('./pages/Account.vue') },
     { path: '/settings', name: 'settings', component: () => import('./pages/Settings.vue') },
     { path: '/settings/secrets', name: 'secrets', component: () => import('./pages/Secrets.vue'), meta: { nav: 'settings', title: 'secrets' } },
+    { path: '/settings/audit', name: 'audit', component: () => import('./pages/Audit.vue'), meta: { nav: 'settings', title: 'audit' } },
     { path: '/:rest(.*)*', name: 'nowhere', component: () => import('./pages/Nowhere.vue') },
   ],
   scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },

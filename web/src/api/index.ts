@@ -72,6 +72,9 @@ export const api = {
   /** `force`: also when jobs use it, which is a 409 otherwise. */
   deleteSecret: (name: string, force: boolean) => call('delete', '/api/v1/secrets/{name}', { path: { name }, query: { force } }),
 
+  audit: (query: QueryFor<'/api/v1/audit'>, signal?: AbortSignal) => call('get', '/api/v1/audit', { query, signal }),
+  auditUrl: (query: QueryFor<'/api/v1/audit/export'>) => url('/api/v1/audit/export', { query }),
+
   access: () => call('get', '/api/v1/access'),
   /** `force`: also when it locks the caller out or opens the server to all, which is a 409 otherwise. */
   allow: (list: ListName, entry: string, force: boolean) => call('post', '/api/v1/access/{list}', { path: { list }, body: { entry, force } }),

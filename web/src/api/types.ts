@@ -4,6 +4,7 @@
 export type {
   Access,
   Account,
+  AuditEntry,
   BadField as FieldError,
   BulkResult,
   CheckResult,
