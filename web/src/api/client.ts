@@ -19,7 +19,7 @@ export class Problem extends Error {
   }
 }
 
-type Method = 'get' | 'post' | 'patch' | 'delete'
+type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
 type Query = Record<string, string | number | boolean | readonly number[] | null | undefined>
 
 /** The paths of the modern API that take the method. */

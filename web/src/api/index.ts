@@ -14,6 +14,11 @@ export const api = {
   logIn: (body: { username: string; password: string }) => call('post', '/api/v1/session', { body }),
   logOut: () => call('delete', '/api/v1/session'),
   claim: (body: { code: string; username: string; password: string }) => call('post', '/api/v1/session/claim', { body }),
+  /** The answer begins a new session; all others, and the tokens, have ended. */
+  changePassword: (body: { password: string; new_password: string }) => call('post', '/api/v1/session/password', { body }),
+  tokens: (signal?: AbortSignal) => call('get', '/api/v1/tokens', { signal }),
+  addToken: (body: { name: string; role: Role; days?: number }) => call('post', '/api/v1/tokens', { body }),
+  deleteToken: (id: number) => call('delete', '/api/v1/tokens/{id}', { path: { id } }),
   accounts: () => call('get', '/api/v1/accounts'),
   addAccount: (body: { username: string; password: string; role: Role }) => call('post', '/api/v1/accounts', { body }),
   editAccount: (id: number, body: { role?: Role; enabled?: boolean }) => call('patch', '/api/v1/accounts/{id}', { path: { id }, body }),
@@ -60,6 +65,15 @@ export const api = {
   logsLiveUrl: () => url('/api/v1/logs/live'),
   /** Of the older API, which has a day's lines as a file. */
   logsUrl: (day: string) => `/jobs/zapLogs/download${day ? `?date=${day}` : ''}`,
+
+  secrets: (signal?: AbortSignal) => call('get', '/api/v1/secrets', { signal }),
+  /** Without a value that of one that is there stays. */
+  putSecret: (name: string, body: { value?: string; description: string }) => call('put', '/api/v1/secrets/{name}', { path: { name }, body }),
+  /** `force`: also when jobs use it, which is a 409 otherwise. */
+  deleteSecret: (name: string, force: boolean) => call('delete', '/api/v1/secrets/{name}', { path: { name }, query: { force } }),
+
+  audit: (query: QueryFor<'/api/v1/audit'>, signal?: AbortSignal) => call('get', '/api/v1/audit', { query, signal }),
+  auditUrl: (query: QueryFor<'/api/v1/audit/export'>) => url('/api/v1/audit/export', { query }),
 
   access: () => call('get', '/api/v1/access'),
   /** `force`: also when it locks the caller out or opens the server to all, which is a 409 otherwise. */

@@ -4,6 +4,7 @@
 export type {
   Access,
   Account,
+  AuditEntry,
   BadField as FieldError,
   BulkResult,
   CheckResult,
@@ -20,9 +21,11 @@ export type {
   Overview,
   Run,
   RunDetail,
+  Secret,
   Session,
   Setting,
   System,
+  Token,
   Trigger,
 } from './schema'
 

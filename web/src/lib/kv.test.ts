@@ -21,6 +21,7 @@ describe('the 【key】 text', () => {
   it.each([
     ['http', '【url】https://x/?a=b|c\n【mode】PUT\n【headers】K:V|||L:\n【cookies】a=1; b=2\n【data】one\n\ntwo'],
     ['command', '【command】for i in 1 2; do\n  echo $i\ndone\n【workdir】/tmp\n【env】A=1=2|||B=\n【times】3\n【interval】0.5'],
+    ['command', '【command】make\n【env】A=1\n【user】nobody\n【memory】512M\n【cpu】60\n【files】256\n【timeout】9'],
     ['func', '【name】Math\n【arg】["+", 1, 2]\n【timeout】9'],
   ] as const)('comes back the same in mode %s', (mode, text) => {
     expect(write(mode, parse(mode, text).form)).toBe(text)

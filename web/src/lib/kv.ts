@@ -28,7 +28,7 @@ export interface Parsed {
 
 const KEYS: Record<Mode, readonly string[]> = {
   http: ['url', 'mode', 'headers', 'cookies', 'proxy', 'data', 'result', 'timeout', 'times', 'interval'],
-  command: ['command', 'workdir', 'env', 'timeout', 'times', 'interval'],
+  command: ['command', 'workdir', 'env', 'user', 'memory', 'cpu', 'files', 'timeout', 'times', 'interval'],
   func: ['name', 'arg', 'timeout', 'times', 'interval'],
 }
 const ALIASES: Partial<Record<Mode, Record<string, string>>> = {
