@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 /// The settings that may hold a secret, by what their names begin with; a test compares this with the
 /// list of settings. The database's driver reads PGPASSWORD by itself.
-const SECRETS: [&str; 5] = ["DATABASE_", "SMTP_", "SMS_", "FUNC_DATABASES", "PGPASSWORD"];
+const SECRETS: [&str; 6] = ["DATABASE_", "SMTP_", "SMS_", "SECRETS_", "FUNC_DATABASES", "PGPASSWORD"];
 /// Under our own prefixes, what ends so.
 const SECRET_ENDS: [&str; 3] = ["PASSWORD", "SECRET", "TOKEN"];
 /// From systemd to its service alone: a child that took them for its own would speak in our name.
