@@ -95,6 +95,7 @@ impl<'a> Status<'a> {
             (None, Health::Closed) => {
                 println!("jobs: not told, the server takes no calls from this machine (IP_WHITELIST)");
             }
+            (None, Health::Well) => println!("jobs: not told without a login; the console shows them"),
             (None, _) => println!("jobs: not told"),
         }
     }
