@@ -1,5 +1,6 @@
 // The job editor: each kind of job by clicking, errors at their fields, both views of the command, a run
 // before anything is saved, and two people at one job.
+import { writeFileSync } from 'node:fs'
 import { addJob, ask } from './api'
 import { expect, test } from './base'
 
@@ -100,18 +101,20 @@ test('form and text are two views of one command', async ({ page }) => {
   await expect(text).toBeVisible()
 })
 
-test('a draft is run before it is saved, and its output is seen live', async ({ page, server }) => {
+test('a draft is run before it is saved, and its output is seen live', async ({ page, server }, info) => {
+  const gate = info.outputPath('gate')
   await page.goto('/#/jobs/new')
   await page.getByText('Shell command').click()
-  await page.getByLabel('Command', { exact: true }).fill('echo first; sleep 1; printf "\\033[31mred\\033[0m\\n" >&2; exit 3')
+  await page.getByLabel('Command', { exact: true }).fill(`echo first; until [ -e '${gate}' ]; do sleep 0.05; done; printf "\\033[31mred\\033[0m\\n" >&2; exit 3`)
   await page.getByRole('button', { name: 'Test run' }).click()
   const log = page.getByRole('log')
   await expect(log).toContainText('first')
   await expect(page.locator('.output .badge.live')).toBeVisible()
+  writeFileSync(gate, '')
   await expect(log.locator('.fg-red')).toHaveText('red')
   await expect(page.locator('.output .badge')).toHaveText('Failed')
   await expect(page.locator('.testnote')).toContainText('3')
-  const { total } = await ask<{ total: number }>(server, 'GET', '/jobs?q=sleep+1')
+  const { total } = await ask<{ total: number }>(server, 'GET', '/jobs?q=echo+first')
   expect(total, 'no job is kept').toBe(0)
 })
 

@@ -1,16 +1,22 @@
 // Runs: output as it is printed, ending one, finding one, and why one did not run.
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { addJob, ask, ranJob, runJob } from './api'
 import { expect, test } from './base'
 
-test('output is seen while it is printed, with its colours', async ({ page, server }) => {
-  const job = await addJob(server, 'talks', { command: '【command】for n in 1 2 3; do printf "line $n \\033[1;32mgreen\\033[0m\\n"; sleep 0.7; done; echo oops >&2; exit 4' })
+test('output is seen while it is printed, with its colours', async ({ page, server }, info) => {
+  // The run goes on when this file is there: how fast the page is decides nothing.
+  const gate = info.outputPath('gate')
+  const line = (n: number) => `printf 'line ${n} \\033[1;32mgreen\\033[0m\\n'`
+  const job = await addJob(server, 'talks', {
+    command: `【command】${line(1)}; ${line(2)}; until [ -e '${gate}' ]; do sleep 0.05; done; ${line(3)}; echo oops >&2; exit 4`,
+  })
   const run = await runJob(server, job.id)
   await page.goto(`/#/runs/${run}`)
   const log = page.getByRole('log')
   await expect(log).toContainText('line 1 green')
   await expect(page.locator('.pagehead .badge')).toHaveText('Running')
   await expect(log).not.toContainText('line 3')
+  writeFileSync(gate, '')
   await expect(log).toContainText('line 3 green')
   await expect(log.locator('.fg-green').first()).toHaveText('green')
   await expect(page.locator('.pagehead .badge')).toHaveText('Failed')
