@@ -1,5 +1,5 @@
 -- Who changed what, from where, and how it was before. Rows are added with the change itself and never
--- altered; they go by age alone.
+-- altered; they go by age and number.
 CREATE TABLE tj_audit (
     id          BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     at_ms       BIGINT NOT NULL,

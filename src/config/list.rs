@@ -352,6 +352,13 @@ pub const SETTINGS: &[Setting] = &[
     .live(),
     setting("retention.audit_days", &["RETENTION_AUDIT_DAYS"], "730", "Days of which the audit log is kept.").live(),
     setting(
+        "retention.audit_rows",
+        &["RETENTION_AUDIT_ROWS"],
+        "1000000",
+        "Newest entries kept of the audit log.",
+    )
+    .live(),
+    setting(
         "daemon.max_restarts",
         &["DAEMON_MAX_RESTARTS"],
         "10",

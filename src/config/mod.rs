@@ -177,6 +177,7 @@ pub struct Retention {
     pub bytes: u64,
     /// Of the audit log.
     pub audit: Duration,
+    pub audit_rows: i64,
 }
 
 /// What the command line says beside the file and the environment: the flags that choose a server.
@@ -344,6 +345,7 @@ impl Config {
                     age: Duration::from_secs(read.number("retention.days", 1, 36_500) * 86_400),
                     bytes: read.number("retention.total_mb", 1, 100_000_000) * 1_048_576,
                     audit: Duration::from_secs(read.number("retention.audit_days", 1, 36_500) * 86_400),
+                    audit_rows: read.number("retention.audit_rows", 1, 1_000_000_000) as i64,
                 },
             },
             commands: limits::read(&mut read),

@@ -31,6 +31,7 @@ fn config() -> JobsConfig {
             age: 30 * 1_440 * MINUTE,
             bytes: 1 << 30,
             audit: 730 * 1_440 * MINUTE,
+            audit_rows: 1_000,
         },
     }
 }

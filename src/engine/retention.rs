@@ -69,7 +69,7 @@ async fn pass(store: &Store, clock: &Clock, keep: Retention, now: UtcMs) -> Resu
     let audit = now.minus(keep.audit);
     loop {
         let most = pace.rows;
-        let gone = pace.step(store.prune_audit(audit, most)).await?;
+        let gone = pace.step(store.prune_audit(audit, keep.audit_rows, most)).await?;
         rows += gone;
         if (gone as i64) < most {
             break;

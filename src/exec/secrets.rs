@@ -3,7 +3,7 @@
 
 use crate::domain::run::Report;
 use crate::domain::secret::{self, Values};
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -75,8 +75,13 @@ impl Mask {
         let mut traces: Vec<String> = values.flat_map(|value| secret::traces(value)).collect();
         traces.sort_unstable();
         let longest = traces.iter().map(String::len).max()?;
-        // It fails for gigabytes of patterns only; values are bounded.
-        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&traces).ok()?;
+        // A table of all steps would be faster and take hundreds of megabytes for a long value. It fails
+        // for gigabytes of patterns only; values are bounded.
+        let finder = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&traces)
+            .ok()?;
         Some(Self { finder, traces, longest })
     }
 

@@ -105,9 +105,9 @@ impl Store {
         }
         match of.act.as_deref() {
             Some(group) if group.ends_with('.') => {
-                // The dot is followed by the slash in every alphabet that we meet.
-                sql.push_bind(" AND act >= ?", group);
-                sql.push_bind(" AND act < ?", format!("{}/", group.trim_end_matches('.')));
+                // No act has a sign that LIKE knows before its dot.
+                let group: String = group.chars().filter(|c| c.is_ascii_lowercase()).collect();
+                sql.push_bind(" AND act LIKE ?", format!("{group}.%"));
             }
             Some(act) => {
                 sql.push_bind(" AND act = ?", act);
@@ -136,10 +136,16 @@ impl Store {
         self.read.fetch(&sql).await
     }
 
-    /// Deletes at most `most` rows from before `cutoff`; answers how many.
-    pub async fn prune_audit(&self, cutoff: UtcMs, most: i64) -> Result<usize> {
+    /// Deletes at most `most` rows that are from before `cutoff` or beyond the newest `keep`; answers how
+    /// many.
+    pub async fn prune_audit(&self, cutoff: UtcMs, keep: i64, most: i64) -> Result<usize> {
         let old = Sql::new("SELECT id FROM tj_audit WHERE at_ms < ? ORDER BY at_ms LIMIT ?");
-        let ids: Vec<(i64,)> = self.read.fetch(&old.bind(cutoff.0).bind(most)).await?;
+        let mut ids: Vec<(i64,)> = self.read.fetch(&old.bind(cutoff.0).bind(most)).await?;
+        if ids.is_empty() {
+            let newest = self.read.number(&Sql::new("SELECT coalesce(max(id), 0) FROM tj_audit")).await?;
+            let beyond = Sql::new("SELECT id FROM tj_audit WHERE id <= ? ORDER BY id LIMIT ?");
+            ids = self.read.fetch(&beyond.bind(newest - keep).bind(most)).await?;
+        }
         if ids.is_empty() {
             return Ok(0);
         }

@@ -294,3 +294,17 @@ async fn the_log_is_searched_and_walked_and_kept_for_its_days() {
     app.advance(2 * 86_400 - 2 * 3_600);
     app.until(async |app| ids(&list(app, "").await) == [6, 5, 4]).await;
 }
+
+#[tokio::test]
+async fn of_very_many_rows_the_newest_are_kept() {
+    let app = TestApp::with(&[("RETENTION_AUDIT_ROWS", "3")]).await;
+    for n in 0..5 {
+        send(call(&app, Method::POST, "/jobs").json(&draft(json!({"name": format!("job {n}")})))).await;
+    }
+    app.advance(61);
+    let ids = async |app: &TestApp| {
+        let list = list(app, "").await;
+        list["items"].as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    app.until(async |app| ids(app).await == [5, 4, 3]).await;
+}

@@ -550,6 +550,7 @@ export default {
       scheduler: { reconcile: 'Jobs checked' },
       log: { clear: 'Log cleared', switch: 'Log switched' },
     },
+    via: { session: 'session', token: 'token {name}', password: 'password', claim: 'claim code', open: 'no login needed', signal: 'signal' },
     kind: { job: 'Job', run: 'Run', account: 'Account', session: 'Session', token: 'Token', secret: 'Secret', list: 'Address list', function: 'Function' },
   },
   password: {

@@ -550,6 +550,7 @@ export default {
       scheduler: { reconcile: '检查任务' },
       log: { clear: '清空日志', switch: '开关日志' },
     },
+    via: { session: '登录会话', token: '令牌 {name}', password: '密码', claim: '认领码', open: '无需登录', signal: '信号' },
     kind: { job: '任务', run: '执行', account: '账户', session: '会话', token: '令牌', secret: '密钥', list: '地址名单', function: '函数' },
   },
   password: {
