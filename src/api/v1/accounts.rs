@@ -179,13 +179,21 @@ pub(super) async fn add_token(api: Arc<Api>, call: Call) -> Answer {
         return Answer::Invalid(vec![FieldError::new("name", text, ())]);
     }
     let role = call.text("role").and_then(|role| Role::parse(&role)).unwrap_or(Role::Viewer);
+    if !who.role.includes(role) {
+        let own = who.role.as_str();
+        let text = Text::new(
+            format!("令牌的权限不能超过自己的角色 {own}"),
+            format!("a token may not do more than you: at most {own}"),
+        );
+        return Answer::Invalid(vec![FieldError::new("role", text, role.as_str())]);
+    }
     let token = password::token("tjt_");
     let now = api.engine.now();
     let new = NewToken {
         account: who.account,
         kind: "token",
         name: &name,
-        role: role.least(who.role).as_str(),
+        role: role.as_str(),
         hash: &password::digest(&token),
         created: now,
         expires: call.int("days").map(|days| UtcMs(now.0 + days * DAY_MS)),

@@ -338,3 +338,22 @@ async fn the_older_editions_calls_of_accounts_work() {
     assert_eq!(ask(post(&app, "/admin/delete").json(&json!({"id": 2}))).await["code"], 200);
     assert_eq!(ask(post(&app, "/admin/delete").json(&json!({"id": 2}))).await["code"], 404);
 }
+
+#[tokio::test]
+async fn nobody_makes_a_token_that_may_do_more() {
+    let app = TestApp::start().await;
+    let admin = account(&app, None, "admin", "admin").await;
+    let operator = account(&app, Some(&admin), "operator", "operator").await;
+    let make = async |by: &str, role: &str| {
+        let body = json!({"name": "ci", "role": role});
+        send(call(&app, Method::POST, "/tokens").bearer_auth(by).json(&body)).await
+    };
+    let (refused, problem) = make(&operator, "admin").await;
+    assert_eq!((refused, named(&problem)), (422, vec!["role"]), "{problem}");
+    let (made, token) = make(&admin, "viewer").await;
+    assert_eq!(made, 201, "{token}");
+    // Nor does a token of an admin's that may do less than the admin.
+    let viewer = token["token"].as_str().unwrap();
+    assert_eq!(make(viewer, "operator").await.0, 422);
+    assert_eq!(make(viewer, "viewer").await.0, 201);
+}
