@@ -117,7 +117,7 @@ test('a session elsewhere is seen and ended', async ({ page, watch }) => {
   expect(await status(server, { Cookie: elsewhere }), 'nobody else is touched').toBe(200)
   // And by logging out the last one goes.
   await page.locator('main').getByRole('button', { name: 'Log out' }).click()
-  await expect(page.getByRole('heading', { name: 'Log in' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'Log in', exact: true })).toBeVisible()
   await page.goto('about:blank')
   await server.stop()
 })
@@ -185,5 +185,5 @@ test('without accounts the page says where they are made', async ({ page }) => {
   await page.goto('/#/account')
   await expect(page.getByText('Nobody is logged in')).toBeVisible()
   await page.locator('main').getByRole('link', { name: 'Settings' }).click()
-  await expect(page.getByRole('heading', { name: 'Accounts' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'Accounts', exact: true })).toBeVisible()
 })

@@ -169,7 +169,7 @@ test('a server on which nothing was done says so, and viewers are told no', asyn
   await call(page, server, 'POST', '/session', { username: 'guest', password: PASSWORD })
   watch.allowStatus(403)
   await page.goto(`${server.url}/#/settings/audit`)
-  await expect(page.getByRole('heading', { name: 'This could not be loaded' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'This could not be loaded', exact: true })).toBeVisible()
   await page.goto('about:blank')
   await server.stop()
 })

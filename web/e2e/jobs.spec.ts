@@ -10,9 +10,9 @@ test('an empty server teaches with three jobs, one click each', async ({ page, w
   watch.allowOrigin(server.url)
   try {
     await page.goto(`${server.url}/`)
-    await expect(page.getByRole('heading', { name: 'Start with an example' })).toBeVisible()
+    await expect(page.getByRole('heading', { name: 'Start with an example', exact: true })).toBeVisible()
     await page.getByRole('button', { name: /Disk usage/ }).click()
-    await expect(page.getByRole('heading', { name: 'Disk usage' })).toBeVisible()
+    await expect(page.getByRole('heading', { name: 'Disk usage', exact: true })).toBeVisible()
     await expect(page.locator('table .badge').first()).toHaveText('Success')
     for (const sample of [/Health check/, /Disk alarm/]) {
       const { items } = await ask<{ items: { id: number }[] }>(server, 'GET', '/jobs')

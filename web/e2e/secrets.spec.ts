@@ -173,7 +173,7 @@ test('only admins are offered secrets', async ({ page, watch }) => {
   await page.request.post(`${server.url}/api/v1/session`, { data: { username: 'guest', password: 'correct horse' } })
   watch.allowStatus(403)
   await page.goto(`${server.url}/#/settings/secrets`)
-  await expect(page.getByRole('heading', { name: 'This could not be loaded' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'This could not be loaded', exact: true })).toBeVisible()
   await page.goto(`${server.url}/#/jobs/new`)
   await expect(page.getByRole('textbox', { name: 'URL' })).toBeVisible()
   await expect(page.getByRole('button', { name: 'Insert secret' })).toHaveCount(0)

@@ -52,7 +52,7 @@ test('light and dark follow the system until one is chosen', async ({ page }) =>
 test('the keyboard leads: / searches, n makes a job, ? helps, g goes', async ({ page, server }) => {
   await addJob(server, 'found by keys')
   await page.goto('/')
-  await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'Overview', exact: true })).toBeVisible()
   await page.keyboard.press('?')
   await expect(page.getByRole('dialog').getByText('Keyboard shortcuts')).toBeVisible()
   await page.keyboard.press('Escape')
@@ -63,7 +63,7 @@ test('the keyboard leads: / searches, n makes a job, ? helps, g goes', async ({ 
   await expect(page, 'keys in a field are text').toHaveURL(/q=found/)
   await page.keyboard.press('Escape')
   await page.keyboard.press('n')
-  await expect(page.getByRole('heading', { name: 'New job' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'New job', exact: true })).toBeVisible()
   await page.keyboard.press('g')
   await page.keyboard.press('r')
   await expect(page.getByRole('heading', { name: 'Runs', exact: true })).toBeVisible()
@@ -71,7 +71,7 @@ test('the keyboard leads: / searches, n makes a job, ? helps, g goes', async ({ 
 
 test('the page can be walked by tab, beginning with a way past the menu', async ({ page }) => {
   await page.goto('/#/jobs/new')
-  await expect(page.getByRole('heading', { name: 'New job' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'New job', exact: true })).toBeVisible()
   await page.locator('body').press('Tab')
   await expect(page.getByText('Skip to content')).toBeFocused()
   await page.keyboard.press('Enter')
