@@ -4,6 +4,8 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 QUICK := $(TARGET)/quick/timerjobs
+# What `make bench` runs: for example ARGS="--only func,herd --runs 1".
+ARGS ?=
 # make release PROFILE=quick packs the quick build.
 PROFILE ?= release
 PREFIX ?= /usr/local
@@ -21,7 +23,7 @@ COVERED := --ignore-filename-regex '(_test|tests)\.rs$$|/tests/'
 .PHONY: help env-check install install-dev install-bin build quick console clean \
 	start start-bg start-daemon stop stop-all restart reload status dev \
 	fmt format lint type-check quality check \
-	openapi services web-tools test test-web test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
+	openapi bench services web-tools test test-web test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
 	security-scan init-db migrate migrate-create backup-db \
 	docker release install-service uninstall-service
 
@@ -124,6 +126,11 @@ test: ## Run every test, on SQLite and on the database servers that answer
 
 openapi: ## Write web/openapi.json anew, after a change of the API
 	@WRITE_OPENAPI=1 $(CARGO) $(TEST) --locked --test it -- the_committed_document_is_the_servers
+
+bench: ## Measure the release build from outside, beside its peers, and write docs/BENCHMARKS.md (30 minutes; ARGS)
+	@scripts/console.sh --optional
+	$(CARGO) build --release --locked
+	$(CARGO) bench --locked --bench system -- $(ARGS)
 
 services: ## Start (and install) the database servers that the tests use
 	@scripts/services.sh

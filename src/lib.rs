@@ -15,6 +15,8 @@ pub mod config;
 mod domain;
 mod engine;
 mod exec;
+#[doc(hidden)]
+pub mod inside;
 mod password;
 mod private;
 mod rights;

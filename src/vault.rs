@@ -176,6 +176,8 @@ impl Vault {
 
     /// Whether it was there.
     pub async fn delete(&self, name: &str, by: Arc<By>) -> Result<bool, Error> {
+        // A change under way would put it back.
+        let _turn = self.turn.lock().await;
         let entry = Entry::new(self.clock.now(), by, Act::SecretDelete).on("secret", "", name);
         let deleted = self.store.delete_secret(name, &entry).await;
         self.forget();

@@ -59,9 +59,10 @@ pub(super) async fn edit_profile(api: Arc<Api>, call: Call) -> Answer {
         Ok(account) => account,
         Err(answer) => return answer,
     };
+    let read = account.clone();
     account.email = call.text("email").unwrap_or_default().trim().chars().take(255).collect();
     account.updated_ms = api.engine.now().0;
-    let written = api.engine.accounts().save(&account, api.engine.entry(Act::AccountEdit)).await;
+    let written = api.engine.accounts().save(&account, &read, api.engine.entry(Act::AccountEdit)).await;
     answer(written, "资料已更新", "profile changed")
 }
 
@@ -85,6 +86,7 @@ pub(super) async fn status(api: Arc<Api>, call: Call) -> Answer {
         Ok(None) => return answer(Ok(AccountWritten::NotFound), "", ""),
         Err(e) => return failed(e),
     };
+    let read = account.clone();
     account.enabled = call.flag("status");
     account.updated_ms = api.engine.now().0;
     tracing::warn!(
@@ -93,7 +95,7 @@ pub(super) async fn status(api: Arc<Api>, call: Call) -> Answer {
         enabled = account.enabled,
         "an account was changed"
     );
-    let written = api.engine.accounts().save(&account, api.engine.entry(Act::AccountEdit)).await;
+    let written = api.engine.accounts().save(&account, &read, api.engine.entry(Act::AccountEdit)).await;
     api.auth.forget();
     answer(written, "账户状态已更新", "account changed")
 }
@@ -128,8 +130,18 @@ pub(super) fn answer(written: crate::store::Result<AccountWritten>, zh: &str, en
             );
             Answer::code(409, text, ())
         }
+        Ok(AccountWritten::Changed) => changed_meanwhile(),
         Err(e) => failed(e),
     }
+}
+
+/// Somebody else was quicker.
+pub(super) fn changed_meanwhile() -> Answer {
+    let text = Text::new(
+        "账户刚被他人修改，请重新登录或重试",
+        "the account was changed by somebody else just now; log in again or try again",
+    );
+    Answer::code(409, text, ())
 }
 
 fn user(account: &Account, engine: &Engine) -> Value {

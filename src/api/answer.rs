@@ -9,25 +9,36 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 /// What a handler answers, before its language is known.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// `{"code", "msg", "data"}` and, for lists, what stands beside `data`.
-    Envelope { status: StatusCode, code: u16, msg: Text, data: Value, beside: Map<String, Value> },
+    Envelope { status: StatusCode, code: u16, msg: Text, data: Box<RawValue>, beside: Map<String, Value> },
     /// A 422 that names every bad field.
     Invalid(Vec<FieldError>),
     /// What was asked is dangerous: a 409 that names the field which says that it is meant.
     Dangerous(FieldError),
     /// A body without the envelope.
-    Bare(StatusCode, Value),
+    Bare(StatusCode, Box<RawValue>),
     /// An answer that is whole already, such as a stream of events.
     Ready(Box<Response>),
     /// No JSON: its media type, the name to save it under, the content.
     File { media: &'static str, name: Option<String>, body: Body },
     /// Another answer with headers of its own.
     With(Box<Self>, HeaderMap),
+}
+
+/// The envelope as it is sent.
+#[derive(Serialize)]
+struct Sent<'a> {
+    code: u16,
+    msg: &'a str,
+    data: &'a RawValue,
+    #[serde(flatten)]
+    beside: &'a Map<String, Value>,
 }
 
 /// Where a page lies in its list.
@@ -45,11 +56,11 @@ impl Answer {
 
     /// A business answer: the outcome is in `code`, the HTTP status is 200.
     pub fn code(code: u16, msg: Text, data: impl Serialize) -> Self {
-        Self::Envelope { status: StatusCode::OK, code, msg, data: value(data), beside: Map::new() }
+        Self::Envelope { status: StatusCode::OK, code, msg, data: raw(data), beside: Map::new() }
     }
 
     pub fn bare(status: StatusCode, body: impl Serialize) -> Self {
-        Self::Bare(status, value(body))
+        Self::Bare(status, raw(body))
     }
 
     pub fn page(items: impl Serialize, paging: Paging) -> Self {
@@ -61,7 +72,7 @@ impl Answer {
             status: StatusCode::OK,
             code: 200,
             msg: Text::new("成功", "ok"),
-            data: value(items),
+            data: raw(items),
             beside,
         }
     }
@@ -79,7 +90,7 @@ impl Answer {
     /// Adds a field beside `data`.
     pub fn with(mut self, name: &str, field: impl Serialize) -> Self {
         if let Self::Envelope { beside, .. } = &mut self {
-            beside.insert(name.into(), value(field));
+            beside.insert(name.into(), serde_json::to_value(field).unwrap_or_default());
         }
         self
     }
@@ -140,17 +151,13 @@ impl Answer {
     fn localised(self, lang: Lang, is_head: bool) -> Response {
         let (status, body) = match self {
             Self::Bare(StatusCode::NO_CONTENT, _) => return StatusCode::NO_CONTENT.into_response(),
-            Self::Bare(status, body) => (status, body),
+            Self::Bare(status, body) => (status, Box::<str>::from(body).into()),
             Self::With(inner, headers) => return (headers, inner.localised(lang, is_head)).into_response(),
             Self::Ready(response) => return *response,
             Self::File { media, name, body } => return file(media, name, body, is_head),
             Self::Envelope { status, code, msg, data, beside } => {
-                let mut body = Map::new();
-                body.insert("code".into(), code.into());
-                body.insert("msg".into(), lang.pick(&msg).into());
-                body.insert("data".into(), data);
-                body.extend(beside);
-                (status, Value::Object(body))
+                let body = Sent { code, msg: lang.pick(&msg), data: &data, beside: &beside };
+                (status, serde_json::to_string(&body).unwrap_or_default())
             }
             Self::Dangerous(error) => return Self::code(400, error.message, ()).localised(lang, is_head),
             Self::Invalid(errors) => {
@@ -162,10 +169,10 @@ impl Answer {
                     errors.iter().map(|e| format!("{}: {}", e.field, lang.pick(&e.message))).collect();
                 let head = lang.pick(&Text::new("参数错误", "invalid input")).to_owned();
                 let msg = format!("{head}: {}", said.join("; "));
-                (StatusCode::OK, json!({"code": 422, "msg": msg, "data": {"errors": list}}))
+                (StatusCode::OK, json!({"code": 422, "msg": msg, "data": {"errors": list}}).to_string())
             }
         };
-        let text = if is_head { String::new() } else { body.to_string() };
+        let text = if is_head { String::new() } else { body };
         (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
     }
 }
@@ -190,7 +197,7 @@ fn file(media: &'static str, name: Option<String>, body: Body, is_head: bool) ->
 
 /// What never reached the business: a true HTTP status, in the same envelope.
 pub(super) fn refusal(status: StatusCode, msg: Text) -> Answer {
-    Answer::Envelope { status, code: status.as_u16(), msg, data: Value::Null, beside: Map::new() }
+    Answer::Envelope { status, code: status.as_u16(), msg, data: raw(()), beside: Map::new() }
 }
 
 /// What a path answers that does not answer otherwise.
@@ -244,6 +251,7 @@ impl From<engine::Error> for Answer {
     }
 }
 
-fn value(data: impl Serialize) -> Value {
-    serde_json::to_value(data).unwrap_or(Value::Null)
+/// As JSON at once: a tree of values would be made only to be written.
+fn raw(data: impl Serialize) -> Box<RawValue> {
+    to_raw_value(&data).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }

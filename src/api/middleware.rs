@@ -9,7 +9,7 @@ use crate::domain::Text;
 use crate::domain::access as rules;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use ipnet::IpNet;
@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -32,7 +34,20 @@ pub(super) async fn guard(
     let listed = cors::listed(&access.cors_origins, request.headers());
     let mut answer = let_in(&api, &access, peer, request, next).await;
     cors::mark(&mut answer, !access.cors_origins.is_empty(), listed);
+    shield(answer.headers_mut());
     answer
+}
+
+/// What holds for every answer that says nothing else: no page of another site frames it and steals clicks,
+/// no browser guesses what it is, and nobody on the way keeps it.
+fn shield(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
 }
 
 async fn let_in(
@@ -72,6 +87,13 @@ async fn let_in(
             tracing::warn!(%peer, path, "refused: nobody logs in, and the address is not on a whitelist");
             refusal(StatusCode::FORBIDDEN, without_login()).respond(&path, lang, false)
         }
+        // A proxy on this machine brings the world, and all of it looks like this machine.
+        Ok(Identity::Owner)
+            if !is_trusted(peer.ip(), &access.trusted_proxies) && is_relayed(request.headers()) =>
+        {
+            tracing::warn!(%peer, path, "refused: nobody logs in, and a proxy that is not trusted sent it");
+            refusal(StatusCode::FORBIDDEN, behind_proxy()).respond(&path, lang, false)
+        }
         Ok(identity) => {
             let tls = is_tls(request.headers(), peer.ip(), &access.trusted_proxies);
             request.extensions_mut().insert(Client { addr: client, tls });
@@ -89,6 +111,24 @@ enum Page {
     Own,
     /// A page of another site, which the administrator has named.
     Listed,
+}
+
+fn behind_proxy() -> Text {
+    Text::new(
+        "请求经由未信任的代理到达，而尚未创建账户：请设置 TRUSTED_PROXIES 为该代理的地址，或设置 AUTH=required",
+        "the request came through a proxy that is not trusted, and there is no account yet: set TRUSTED_PROXIES to the proxy's address, or AUTH=required",
+    )
+}
+
+/// Whether a proxy says that it stands between.
+fn is_relayed(headers: &HeaderMap) -> bool {
+    let marks = [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, REAL_IP, header::FORWARDED, header::VIA];
+    marks.iter().any(|name| headers.contains_key(name))
+}
+
+fn is_trusted(peer: IpAddr, proxies: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    proxies.iter().any(|net| net.contains(&peer))
 }
 
 fn without_login() -> Text {
@@ -158,8 +198,7 @@ fn one_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 /// Whether the client's connection is encrypted, as a proxy that is trusted tells: the last word is its.
 fn is_tls(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> bool {
     let told = all_values(headers, &FORWARDED_PROTO).unwrap_or_default();
-    let peer = peer.to_canonical();
-    trusted.iter().any(|net| net.contains(&peer))
+    is_trusted(peer, trusted)
         && told.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https"))
 }
 

@@ -139,7 +139,7 @@ pub fn job(spec: &JobSpec) -> Fields {
         "name": spec.name,
         "description": spec.desc,
         "trigger": trigger,
-        "mode": spec.action.mode().as_str(),
+        "mode": spec.mode.as_str(),
         "command": spec.command,
         "enabled": spec.enabled,
         "overlap": spec.overlap.as_str(),

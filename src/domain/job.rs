@@ -3,12 +3,11 @@
 
 mod draft;
 
-use super::Text;
-use super::action::Action;
+use super::action::{Action, Mode, text as command_text};
 use super::run::text_enum;
 use super::schedule::Schedule;
+use super::{FieldError, Text, UtcMs};
 use chrono_tz::Tz;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use draft::JobDraft;
@@ -110,22 +109,33 @@ pub struct Removal {
 /// The rule that says when a job fires, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    Cron(String),
+    Cron(Box<str>),
     Interval(u32),
 }
 
-/// A checked job, without identity.
+impl Trigger {
+    /// As clients and rows have it: its kind, the cron expression, the seconds between two fires.
+    pub fn parts(&self) -> (&'static str, &str, i64) {
+        match self {
+            Self::Cron(expr) => ("cron", expr, 0),
+            Self::Interval(seconds) => ("interval", "", i64::from(*seconds)),
+        }
+    }
+}
+
+/// A checked job, without identity. A million of them are held in memory, so it is small: what its command
+/// means is read when it runs.
 #[derive(Clone, Debug)]
 pub struct JobSpec {
-    pub name: String,
-    pub desc: String,
+    pub name: Box<str>,
+    pub desc: Box<str>,
     pub trigger: Trigger,
     /// `None`: the server's zone.
     pub timezone: Option<Tz>,
     pub schedule: Schedule,
+    pub mode: Mode,
     /// The command text as written.
-    pub command: String,
-    pub action: Arc<Action>,
+    pub command: Box<str>,
     pub enabled: bool,
     pub overlap: Overlap,
     /// 0: no limit.
@@ -135,10 +145,40 @@ pub struct JobSpec {
     pub recovery: Recovery,
 }
 
+impl JobSpec {
+    /// What the command text says to do.
+    ///
+    /// # Errors
+    /// As the check of a draft, which a spec has passed: never, unless the rules were others then.
+    pub fn action(&self) -> Result<Action, Vec<FieldError>> {
+        command_text::parse(self.mode, &self.command)
+    }
+}
+
 /// A stored job.
 #[derive(Clone, Debug)]
 pub struct Job {
     pub id: JobId,
     pub spec: JobSpec,
     pub removal: Removal,
+    pub story: Story,
+}
+
+/// What became of a job's definition so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Story {
+    pub created: UtcMs,
+    pub updated: UtcMs,
+    /// Grows with each change.
+    pub version: i64,
+    /// Why the system stopped it; an enabled job has none.
+    pub stop_reason: Option<StopReason>,
+}
+
+impl Job {
+    /// Its definition was changed at `now`.
+    pub fn changed(&mut self, now: UtcMs) {
+        self.story.updated = now;
+        self.story.version += 1;
+    }
 }

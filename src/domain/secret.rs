@@ -7,6 +7,7 @@ use super::Text;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use url::{Position, Url};
 
 pub use shell::{PREFIX as SHELL_PREFIX, with_variables};
 
@@ -80,12 +81,25 @@ pub fn sample_url(text: &str) -> Cow<'_, str> {
     })
 }
 
+/// A path of a URL that is shorter tells nothing, and would be masked wherever it stands.
+const PATH_MIN: usize = 8;
+
 /// The forms in which a value can come back in what a run leaves. None has a line break: a key of several
 /// lines is looked for line by line.
 pub fn traces(value: &str) -> Vec<String> {
     let mut all: Vec<String> =
         value.lines().flat_map(|line| [line, line.trim()]).map(str::to_owned).collect();
     all.extend([IN_AUTHORITY, IN_PATH].map(|set| utf8_percent_encode(value, set).to_string()));
+    // A whole URL comes back as it is understood, and of a redirect its path may be left.
+    if let Ok(url) = Url::parse(value.trim())
+        && url.has_host()
+    {
+        let path = &url[Position::BeforePath..];
+        if path.len() >= PATH_MIN {
+            all.extend([path.to_owned(), utf8_percent_encode(path, IN_PATH).to_string()]);
+        }
+        all.push(url.as_str().to_owned());
+    }
     // In a JSON text, without the quotes around it.
     let json = serde_json::Value::from(value).to_string();
     all.push(json[1..json.len() - 1].to_owned());

@@ -1,7 +1,7 @@
 //! What can be asked of the engine's task, and what each request does to the turn it falls into.
 
-use super::core::{Core, Effect, Entry, Turn};
-use super::forecast::Ahead;
+use super::core::{Core, Entry};
+use super::turn::{Effect, Turn};
 use super::{Added, Error, Reconciled, Triggered};
 use crate::config::JobsConfig;
 use crate::domain::audit::{self, Act, By, Fields};
@@ -76,12 +76,6 @@ pub(super) enum Command {
     Reconcile {
         reply: Reply<Reconciled>,
     },
-    /// The jobs that are due next, for `forecast`.
-    Upcoming {
-        until: UtcMs,
-        most: usize,
-        reply: Reply<Vec<Ahead>>,
-    },
     /// New settings, from now on.
     Configure(Box<JobsConfig>),
     Finished(Box<Finished>),
@@ -132,7 +126,6 @@ impl Command {
             Self::StopRun { reply, .. } => drop(reply.send(Err(error))),
             Self::RunAll { reply, .. } | Self::StopAll { reply, .. } => drop(reply.send(Err(error))),
             Self::Reconcile { reply } => drop(reply.send(Err(error))),
-            Self::Upcoming { reply, .. } => drop(reply.send(Err(error))),
             Self::Edit { reply, .. }
             | Self::Delete { reply, .. }
             | Self::Stop { reply, .. }
@@ -239,7 +232,6 @@ impl Core {
                     Err(e) => drop(reply.send(Err(e))),
                 }
             }
-            Command::Upcoming { until, most, reply } => drop(reply.send(Ok(self.ahead(until, most)))),
             // The ticker takes these out before it comes here.
             Command::Reconcile { reply } => drop(reply.send(Err(Error::Unavailable))),
             Command::Configure(_) => {}
@@ -266,8 +258,8 @@ impl Core {
         let old = &entry.job.spec;
         let spec = Box::new(draft.over(JobDraft::of(old)).check(self.zone).map_err(Error::Invalid)?);
         // A limit that the server got later must not keep a job from being renamed.
-        if spec.action != old.action {
-            spec.action.within(&self.limits).map_err(Error::Invalid)?;
+        if (spec.mode, &spec.command) != (old.mode, &old.command) {
+            spec.action().and_then(|action| action.within(&self.limits)).map_err(Error::Invalid)?;
         }
         let enabling = spec.enabled && !old.enabled;
         if enabling {

@@ -3,29 +3,31 @@
 //!
 //! Counters move while a turn is composed; when its commit fails, `recovery` rebuilds them.
 
-use super::commands::Reply;
 use super::forecast::Ahead;
-use super::{Added, Error};
+use super::turn::{Effect, Turn};
 use crate::clock::Reading;
 use crate::config::JobsConfig;
 use crate::domain::UtcMs;
 use crate::domain::action::limits::Limits;
-use crate::domain::audit::{self, Act, By};
-use crate::domain::event::Event;
-use crate::domain::job::{Job, JobId, JobSpec, Removal, StopReason};
+use crate::domain::job::{Job, JobId, StopReason};
 use crate::domain::plan::{self, Jump, Verdict, View};
 use crate::domain::run::{Reason, RunId, RunIds, Source};
-use crate::store::{Batch, JobState, JobWrite, StateReset};
+use crate::store::{JobState, JobWrite};
 use chrono_tz::Tz;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Jobs planned in one turn: bounds how long the ones behind them wait for the commit.
 const JOBS_PER_TURN: usize = 1_000;
 
+#[derive(Debug)]
 pub(super) struct Core {
-    pub jobs: HashMap<JobId, Entry>,
+    pub jobs: BTreeMap<JobId, Entry>,
+    /// The ids of `jobs` in their order: lists are cut out of it.
+    pub order: Vec<JobId>,
+    /// Stored jobs that cannot be scheduled: only the database can list them.
+    pub unreadable: usize,
     due: BTreeSet<(UtcMs, JobId)>,
     /// Runs that are claimed and wait for a place.
     pub waiting: HashMap<RunId, Ticket>,
@@ -45,18 +47,77 @@ pub(super) struct Core {
 }
 
 /// A job and where it stands.
+#[derive(Debug)]
 pub(super) struct Entry {
     pub job: Arc<Job>,
     pub decided: UtcMs,
     pub run_count: u64,
     pub immediate: Option<UtcMs>,
+    pub last_run: Option<UtcMs>,
     pub crash_streak: i64,
     /// Runs claimed and not ended, without those in `queue`.
     pub running: usize,
+    /// Those of them that are at work.
+    pub at_work: usize,
     /// Runs of a queueing job that wait for the one before.
-    pub queue: VecDeque<RunId>,
+    pub queue: Queue,
     /// Its place in `Core::due`.
     next: Option<UtcMs>,
+}
+
+impl Entry {
+    /// The job as it is stored, with no run.
+    pub fn new(job: Arc<Job>, state: &JobState) -> Self {
+        let mut entry = Self {
+            job,
+            decided: UtcMs(state.decided_ms),
+            run_count: state.run_count.unsigned_abs(),
+            immediate: state.immediate_ms.map(UtcMs),
+            last_run: state.last_run_ms.map(UtcMs),
+            crash_streak: state.crash_streak,
+            running: 0,
+            at_work: 0,
+            queue: Queue::default(),
+            next: None,
+        };
+        entry.next = entry.first_due();
+        entry
+    }
+
+    /// When it is due next, as it stands.
+    fn first_due(&self) -> Option<UtcMs> {
+        let first = self.job.spec.schedule.next_after(self.decided, self.decided);
+        match (self.job.spec.enabled, self.immediate, first) {
+            (false, _, _) => None,
+            (true, Some(owed), Some(first)) => Some(owed.min(first)),
+            (true, owed, first) => owed.or(first),
+        }
+    }
+}
+
+/// Runs in their order. Few jobs ever have one that waits.
+#[expect(clippy::box_collection, reason = "it is no more than a pointer until a run waits")]
+#[derive(Debug, Default)]
+pub(super) struct Queue(Option<Box<VecDeque<RunId>>>);
+
+impl Queue {
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |runs| runs.len())
+    }
+
+    pub fn push_back(&mut self, run: RunId) {
+        self.0.get_or_insert_default().push_back(run);
+    }
+
+    pub fn pop_front(&mut self) -> Option<RunId> {
+        self.0.as_mut()?.pop_front()
+    }
+
+    pub fn retain(&mut self, keep: impl Fn(&RunId) -> bool) {
+        if let Some(runs) = &mut self.0 {
+            runs.retain(keep);
+        }
+    }
 }
 
 /// The right to start a run.
@@ -70,6 +131,7 @@ pub(super) struct Ticket {
     pub cancel: CancellationToken,
 }
 
+#[derive(Debug)]
 pub(super) struct InFlight {
     pub job: JobId,
     pub started: UtcMs,
@@ -78,135 +140,12 @@ pub(super) struct InFlight {
     pub reason: Option<Reason>,
 }
 
-/// What follows once a job's change is committed.
-pub(super) enum Effect {
-    Add {
-        spec: Box<JobSpec>,
-        removal: Removal,
-        immediate: bool,
-        run: bool,
-        reply: Reply<Added>,
-    },
-    Edit {
-        id: JobId,
-        spec: Box<JobSpec>,
-        reset: Option<StateReset>,
-        reply: Reply<()>,
-    },
-    Enable {
-        id: JobId,
-        reset: StateReset,
-        reply: Reply<()>,
-    },
-    Stop {
-        id: JobId,
-        reply: Reply<()>,
-    },
-    StopAll {
-        reply: Reply<usize>,
-    },
-    Delete {
-        id: JobId,
-        reply: Option<Reply<()>>,
-    },
-    /// Already done in memory.
-    Nothing,
-}
-
-/// One round of the engine: everything it decided, to be committed together.
-#[derive(Default)]
-pub(super) struct Turn {
-    pub batch: Batch,
-    /// One for each of `batch.jobs`.
-    pub effects: Vec<Effect>,
-    /// Runs to start after the commit.
-    pub starts: Vec<Ticket>,
-    pub events: Vec<Event>,
-    /// A jump of the wall clock that this turn carried into the jobs.
-    pub jump: Option<(Jump, UtcMs, UtcMs)>,
-    answers: Vec<Box<dyn FnOnce(bool) + Send>>,
-}
-
-impl Turn {
-    pub fn new(now: UtcMs) -> Self {
-        Self { batch: Batch { now, ..Batch::default() }, ..Self::default() }
-    }
-
-    pub fn write(&mut self, write: JobWrite, effect: Effect) {
-        self.batch.jobs.push(write);
-        self.effects.push(effect);
-    }
-
-    /// A row of the audit log, of this turn.
-    pub fn entry(&self, by: Arc<By>, act: Act) -> audit::Entry {
-        audit::Entry::new(self.batch.now, by, act)
-    }
-
-    /// A change that somebody asked for: it is told of when it is made.
-    pub fn write_for(&mut self, entry: audit::Entry, write: JobWrite, effect: Effect) {
-        self.batch.audit.push((Some(self.batch.jobs.len()), entry));
-        self.write(write, effect);
-    }
-
-    /// Tells of what this turn does.
-    pub fn note(&mut self, entry: audit::Entry) {
-        self.batch.audit.push((None, entry));
-    }
-
-    /// Answers a request once the turn is committed.
-    pub fn answer<T: Send + 'static>(&mut self, reply: Reply<T>, value: T) {
-        self.answers.push(Box::new(move |committed| {
-            drop(reply.send(if committed { Ok(value) } else { Err(Error::Unavailable) }));
-        }));
-    }
-
-    /// Takes out the deletions that nobody waits for: they stay owed when the commit fails.
-    pub fn take_clean_ups(&mut self) -> Vec<(JobWrite, Effect)> {
-        let writes = std::mem::take(&mut self.batch.jobs).into_iter().zip(std::mem::take(&mut self.effects));
-        let (owed, others): (Vec<_>, Vec<_>) = writes.partition(|(write, effect)| match effect {
-            Effect::Delete { reply, .. } => reply.is_none(),
-            _ => matches!(write, JobWrite::DeleteRun { .. }),
-        });
-        self.effects = others.into_iter().map(|(_, effect)| effect).collect();
-        owed
-    }
-
-    /// Nothing to write and nobody to answer.
-    pub fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.answers.is_empty() && self.events.is_empty()
-    }
-
-    /// Tells everybody who waits on this turn how it ended.
-    pub fn conclude(&mut self, committed: bool) {
-        for answer in self.answers.drain(..) {
-            answer(committed);
-        }
-        if !committed {
-            for effect in self.effects.drain(..) {
-                effect.refuse();
-            }
-        }
-    }
-}
-
-impl Effect {
-    fn refuse(self) {
-        match self {
-            Self::Add { reply, .. } => drop(reply.send(Err(Error::Unavailable))),
-            Self::StopAll { reply } => drop(reply.send(Err(Error::Unavailable))),
-            Self::Edit { reply, .. } | Self::Enable { reply, .. } | Self::Stop { reply, .. } => {
-                drop(reply.send(Err(Error::Unavailable)));
-            }
-            Self::Delete { reply: Some(reply), .. } => drop(reply.send(Err(Error::Unavailable))),
-            Self::Delete { reply: None, .. } | Self::Nothing => {}
-        }
-    }
-}
-
 impl Core {
     pub fn new(config: &JobsConfig, zone: Tz, newest: RunId, clock_epoch: i64, reading: Reading) -> Self {
         Self {
-            jobs: HashMap::new(),
+            jobs: BTreeMap::new(),
+            order: Vec::new(),
+            unreadable: 0,
             due: BTreeSet::new(),
             waiting: HashMap::new(),
             node_queue: VecDeque::new(),
@@ -252,41 +191,53 @@ impl Core {
     /// Puts a job, or its new definition, into the order of what is due.
     pub fn install(&mut self, job: Arc<Job>, state: &JobState) {
         let id = job.id;
-        let (running, queue) = self.jobs.remove(&id).map_or((0, VecDeque::new()), |old| {
+        let mut entry = Entry::new(job, state);
+        if let Some(old) = self.jobs.remove(&id) {
             if let Some(at) = old.next {
                 self.due.remove(&(at, id));
             }
-            (old.running, old.queue)
-        });
-        let entry = Entry {
-            job,
-            decided: UtcMs(state.decided_ms),
-            run_count: state.run_count.unsigned_abs(),
-            immediate: state.immediate_ms.map(UtcMs),
-            crash_streak: state.crash_streak,
-            running,
-            queue,
-            next: None,
-        };
+            entry.running = old.running;
+            entry.at_work = old.at_work;
+            entry.queue = old.queue;
+        } else if let Err(at) = self.order.binary_search(&id) {
+            self.order.insert(at, id);
+        }
+        self.due.extend(entry.next.map(|at| (at, id)));
         self.jobs.insert(id, entry);
-        self.schedule(id);
     }
 
-    /// Forgets every place in the order of what is due; `install` builds it anew.
-    pub fn clear_due(&mut self) {
+    /// Takes in the jobs of a start, which come in the order of their ids. Built at once the maps are dense:
+    /// one by one they would take twice the memory.
+    pub fn install_first(&mut self, jobs: Vec<Entry>) {
+        self.order = jobs.iter().map(|entry| entry.job.id).collect();
+        self.due = jobs.iter().filter_map(|entry| Some((entry.next?, entry.job.id))).collect();
+        self.jobs = jobs.into_iter().map(|entry| (entry.job.id, entry)).collect();
+    }
+
+    /// Forgets every job, and gives back what waited in their queues; `install` builds all anew.
+    pub fn clear_jobs(&mut self) -> HashMap<JobId, Queue> {
         self.due.clear();
+        self.order.clear();
+        std::mem::take(&mut self.jobs).into_iter().map(|(id, entry)| (id, entry.queue)).collect()
     }
 
     /// Stops a job for a reason of its own.
     pub fn pause(&mut self, id: JobId, reason: StopReason, turn: &mut Turn) {
         let Some(entry) = self.jobs.get_mut(&id) else { return };
-        Arc::make_mut(&mut entry.job).spec.enabled = false;
+        let job = Arc::make_mut(&mut entry.job);
+        job.spec.enabled = false;
+        job.story.stop_reason = Some(reason);
+        job.changed(turn.batch.now);
         replace_due(&mut self.due, entry, None);
         turn.write(JobWrite::Stop { id, reason: Some(reason) }, Effect::Nothing);
     }
 
     pub fn remove(&mut self, id: JobId) {
-        if let Some(Entry { next: Some(at), .. }) = self.jobs.remove(&id) {
+        let Some(entry) = self.jobs.remove(&id) else { return };
+        if let Ok(at) = self.order.binary_search(&id) {
+            self.order.remove(at);
+        }
+        if let Some(at) = entry.next {
             self.due.remove(&(at, id));
         }
     }
@@ -294,12 +245,7 @@ impl Core {
     /// Looks up anew when the job is due next.
     fn schedule(&mut self, id: JobId) {
         let Some(entry) = self.jobs.get_mut(&id) else { return };
-        let first = entry.job.spec.schedule.next_after(entry.decided, entry.decided);
-        let next = match (entry.job.spec.enabled, entry.immediate, first) {
-            (false, _, _) => None,
-            (true, Some(owed), Some(first)) => Some(owed.min(first)),
-            (true, owed, first) => owed.or(first),
-        };
+        let next = entry.first_due();
         replace_due(&mut self.due, entry, next);
     }
 

@@ -1,9 +1,9 @@
 //! What lies ahead: the next fires of all jobs, and how many there will be. It slows no fire: of the
-//! engine's task it asks for a few entries, and everything else is worked out by whoever asks.
+//! engine's memory it copies a few entries, and everything else is worked out by whoever asks.
 //!
 //! It is a forecast: a fire may still be skipped, or its job changed.
 
-use super::commands::Command;
+use super::ticker::lock;
 use super::{Engine, Error};
 use crate::domain::UtcMs;
 use crate::domain::job::{Job, JobId};
@@ -80,13 +80,10 @@ impl Engine {
     /// The next fires of all enabled jobs up to `until`, earliest first, at most `most` (and at most
     /// [`UPCOMING_MAX`]). A job that is overdue or owes a run counts at the instant of that, which may be
     /// past, and then from now on.
-    ///
-    /// # Errors
-    /// `Unavailable` while the database is away, `ShuttingDown` at the end.
-    pub async fn upcoming(&self, until: UtcMs, most: usize) -> Result<Vec<Upcoming>, Error> {
+    pub fn upcoming(&self, until: UtcMs, most: usize) -> Vec<Upcoming> {
         let most = most.min(UPCOMING_MAX);
-        let ahead = self.ask(|reply, _| Command::Upcoming { until, most, reply }).await?;
-        Ok(walk(&ahead, self.clock.now(), until, most))
+        let ahead = lock(&self.core).ahead(until, most);
+        walk(&ahead, self.clock.now(), until, most)
     }
 
     /// How many fires of enabled jobs fall into each of `slots` slots (at most [`SLOTS_MAX`]) of this
@@ -158,7 +155,7 @@ fn walk(ahead: &[Ahead], now: UtcMs, until: UtcMs, most: usize) -> Vec<Upcoming>
         }
         left[n] -= 1;
         let Ahead { job, decided, .. } = &ahead[n];
-        upcoming.push(Upcoming { job: id, name: job.spec.name.clone(), at });
+        upcoming.push(Upcoming { job: id, name: job.spec.name.to_string(), at });
         if !owed {
             // Of what is overdue one fire is told: what becomes of the rest is the engine's to decide.
             let after = at.max(UtcMs(now.0 - 1));

@@ -5,7 +5,7 @@ use super::super::{Parts, Stop};
 use super::*;
 use crate::clock::{Clock, Settable};
 use crate::config::{JobsConfig, Retention};
-use crate::domain::job::{JobDraft, Removal};
+use crate::domain::job::{JobDraft, Removal, Story};
 use crate::domain::schedule::cron::tests::expression;
 use crate::exec::{Executor, Settings};
 use crate::store::{JobState, Store};
@@ -97,22 +97,29 @@ async fn the_next_fires_of_all_enabled_jobs_come_in_order() {
     ] {
         engine.add(job).await.unwrap();
     }
-    let upcoming = engine.upcoming(START.plus(3 * MINUTE), 100).await.unwrap();
+    let upcoming = engine.upcoming(START.plus(3 * MINUTE), 100);
     let all = [("twice", 50), ("minutely", 60), ("ninety", 90), ("twice", 100), ("minutely", 120)];
     let rest = [("minutely", 180), ("ninety", 180)];
     assert_eq!(shown(&upcoming), [&all[..], &rest[..]].concat());
-    let upcoming = engine.upcoming(START.plus(3 * MINUTE), 3).await.unwrap();
+    let upcoming = engine.upcoming(START.plus(3 * MINUTE), 3);
     assert_eq!(shown(&upcoming), all[..3]);
-    assert!(engine.upcoming(START.plus(MINUTE / 2), 100).await.unwrap().is_empty());
-    assert!(engine.upcoming(START.plus(MINUTE), 0).await.unwrap().is_empty());
+    assert!(engine.upcoming(START.plus(MINUTE / 2), 100).is_empty());
+    assert!(engine.upcoming(START.plus(MINUTE), 0).is_empty());
     // Every job changes the list at once.
     server.clock.advance(2 * MINUTE);
-    let upcoming = engine.upcoming(START.plus(3 * MINUTE), 100).await.unwrap();
+    // What is due is decided in the turn of any request.
+    engine.reconcile().await.unwrap();
+    let upcoming = engine.upcoming(START.plus(3 * MINUTE), 100);
     assert_eq!(shown(&upcoming), rest, "the two runs of one are used up");
 }
 
 fn job(id: i64, draft: JobDraft) -> Arc<Job> {
-    Arc::new(Job { id: JobId(id), spec: draft.check(Tz::UTC).unwrap(), removal: Removal::default() })
+    Arc::new(Job {
+        id: JobId(id),
+        spec: draft.check(Tz::UTC).unwrap(),
+        removal: Removal::default(),
+        story: Story::default(),
+    })
 }
 
 fn ahead(id: i64, draft: JobDraft, decided: i64, immediate: Option<i64>) -> Ahead {

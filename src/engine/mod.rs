@@ -2,7 +2,8 @@
 //! ends of runs into one `Batch` a turn; what it decided happens after that batch is committed.
 //!
 //! - `core` holds the jobs in memory and decides (with `domain::plan`), `places` the runs in flight and
-//!   waiting, `settle` what follows a commit; none of them does I/O.
+//!   waiting, `settle` what follows a commit, `turn` is what was decided; none of them does I/O. `shown`
+//!   is what others see of the jobs.
 //! - `ticker` is the loop: wait, compose, commit, act.
 //! - `runner` takes one run from its start to its report.
 //! - `forecast` says what lies ahead.
@@ -21,8 +22,11 @@ mod recovery;
 mod retention;
 mod runner;
 mod settle;
+mod shown;
 mod ticker;
+mod turn;
 
+use self::core::Core;
 use crate::clock::Clock;
 use crate::config::JobsConfig;
 use crate::domain::action::limits::Limits;
@@ -123,6 +127,7 @@ pub struct Engine {
     store: Store,
     clock: Clock,
     zone: Tz,
+    core: ticker::Shared,
     limits: Limits,
     health: Health,
     functions: Arc<Functions>,
@@ -162,15 +167,22 @@ pub struct Parts {
 impl Engine {
     /// Settles what a dead server left open, then starts to fire. The task ends after `Parts::stop`
     /// says so and every run has ended.
-    pub async fn start(parts: Parts) -> Result<(Self, Ended), crate::store::Error> {
+    pub async fn start(mut parts: Parts) -> Result<(Self, Ended), crate::store::Error> {
+        let readers = parts.store.clone();
+        parts.store = readers.clone().take_over().await?;
+        let system = parts.store.system().await?;
+        let newest = parts.store.newest_run().await?;
+        let mut core = Core::new(&parts.jobs, parts.zone, newest, system.clock_epoch, parts.clock.read());
+        core.limits = parts.exec.command_limits().clone();
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let events = broadcast::channel(EVENTS_MAX).0;
         let engine = Self {
             commands,
             events,
-            store: parts.store.clone(),
+            store: readers,
             clock: parts.clock.clone(),
             zone: parts.zone,
+            core: Arc::new(Mutex::new(core)),
             limits: parts.exec.command_limits().clone(),
             health: Health::default(),
             functions: parts.exec.functions().clone(),
@@ -179,7 +191,7 @@ impl Engine {
             counted: forecast::Counted::default(),
         };
         let (keep, kept) = watch::channel(parts.jobs.retention);
-        let ticker = ticker::Ticker::new(&engine, parts, inbox, keep).await?;
+        let ticker = ticker::Ticker::new(&engine, parts, &system, inbox, keep).await?;
         let retention = tokio::spawn(retention::run(engine.store.clone(), engine.clock.clone(), kept));
         let task = tokio::spawn(async move {
             let ended = ticker.run().await;
@@ -197,7 +209,7 @@ impl Engine {
     /// What is wrong with a draft, or the job that it is.
     pub fn check(&self, draft: JobDraft) -> Result<JobSpec, Vec<FieldError>> {
         let spec = draft.check(self.zone)?;
-        spec.action.within(&self.limits)?;
+        spec.action()?.within(&self.limits)?;
         Ok(spec)
     }
 

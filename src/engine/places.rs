@@ -3,7 +3,8 @@
 
 use super::Triggered;
 use super::commands::Finished;
-use super::core::{Core, Effect, InFlight, Ticket, Turn};
+use super::core::{Core, InFlight, Ticket};
+use super::turn::{Effect, Turn};
 use crate::domain::UtcMs;
 use crate::domain::event::Event;
 use crate::domain::job::{Job, JobId, Overlap, Removal};
@@ -50,7 +51,6 @@ impl Core {
             }
         }
         if self.in_flight.len() < self.max_concurrent && self.node_queue.is_empty() {
-            turn.batch.cursor(id).last_run = Some(turn.batch.now);
             self.launch(ticket, turn);
             (Outcome::Running, None)
         } else {
@@ -61,14 +61,24 @@ impl Core {
     }
 
     fn launch(&mut self, ticket: Ticket, turn: &mut Turn) {
-        let in_flight = InFlight {
-            job: ticket.job.id,
-            started: turn.batch.now,
-            cancel: ticket.cancel.clone(),
-            reason: None,
-        };
+        let (id, now) = (ticket.job.id, turn.batch.now);
+        turn.batch.cursor(id).last_run = Some(now);
+        if let Some(entry) = self.jobs.get_mut(&id) {
+            entry.last_run = Some(now);
+            entry.at_work += 1;
+        }
+        let in_flight = InFlight { job: id, started: now, cancel: ticket.cancel.clone(), reason: None };
         self.in_flight.insert(ticket.run, in_flight);
         turn.starts.push(ticket);
+    }
+
+    /// Takes a run off those at work.
+    pub fn land(&mut self, run: RunId) -> Option<InFlight> {
+        let landed = self.in_flight.remove(&run)?;
+        if let Some(entry) = self.jobs.get_mut(&landed.job) {
+            entry.at_work = entry.at_work.saturating_sub(1);
+        }
+        Some(landed)
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one column of the record")]
@@ -149,7 +159,7 @@ impl Core {
     pub fn finish(&mut self, mut finished: Finished, turn: &mut Turn) {
         let id = finished.job.id;
         let mut took = None;
-        if let Some(in_flight) = self.in_flight.remove(&finished.run) {
+        if let Some(in_flight) = self.land(finished.run) {
             if finished.report.outcome == Outcome::Cancelled {
                 finished.reason = in_flight.reason;
             }
@@ -165,6 +175,7 @@ impl Core {
         let id = job.id;
         turn.batch.closes.push(RunClose {
             run: *run,
+            job: id,
             end: turn.batch.now,
             reason: *reason,
             report: report.clone(),
@@ -216,7 +227,6 @@ impl Core {
                 attempt: ticket.attempt,
                 child: None,
             });
-            turn.batch.cursor(ticket.job.id).last_run = Some(turn.batch.now);
             self.launch(ticket, turn);
         }
     }
@@ -273,7 +283,7 @@ impl Core {
 
     /// Frees the place of a run that was claimed in vain.
     pub fn give_back(&mut self, run: RunId) {
-        if let Some(in_flight) = self.in_flight.remove(&run) {
+        if let Some(in_flight) = self.land(run) {
             self.leave(in_flight.job);
         } else if let Some(ticket) = self.waiting.remove(&run) {
             let id = ticket.job.id;
@@ -326,10 +336,15 @@ impl Core {
     /// Counts anew what each job has at work.
     pub fn recount(&mut self) {
         let queued = self.node_queue.iter().filter_map(|run| self.waiting.get(run)).map(|t| t.job.id);
-        let at_work: Vec<JobId> = self.in_flight.values().map(|f| f.job).chain(queued).collect();
-        for id in at_work {
+        for id in queued.collect::<Vec<_>>() {
             if let Some(entry) = self.jobs.get_mut(&id) {
                 entry.running += 1;
+            }
+        }
+        for in_flight in self.in_flight.values() {
+            if let Some(entry) = self.jobs.get_mut(&in_flight.job) {
+                entry.running += 1;
+                entry.at_work += 1;
             }
         }
     }

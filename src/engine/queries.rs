@@ -1,5 +1,4 @@
-//! Questions about jobs and runs. They read the database, not the engine's memory, so a thousand
-//! readers do not slow one fire.
+//! Questions about runs, and what else the database knows; `shown` is about jobs.
 
 use super::{Engine, Error, retention};
 use crate::domain::UtcMs;
@@ -9,27 +8,13 @@ use crate::domain::run::RunId;
 use crate::domain::schedule::Schedule;
 use crate::exec::func;
 use crate::store::{
-    Accounts, DatabaseInfo, JobFilter, JobList, JobRecord, Page, RunList, RunRecord, RunsOf, SlotCount,
-    StateCounts,
+    Accounts, DatabaseInfo, JobRecord, Page, RunList, RunRecord, RunsOf, SlotCount, StateCounts,
 };
 use crate::vault::Vault;
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 impl Engine {
-    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
-        Ok(self.store.job(id).await?)
-    }
-
-    pub async fn jobs(&self, filter: &JobFilter, page: i64, size: i64) -> Result<Page<JobRecord>, Error> {
-        Ok(self.store.jobs_page(filter, page, size).await?)
-    }
-
-    /// A page of a list that is walked with a cursor.
-    pub async fn job_list(&self, of: &JobList) -> Result<Page<JobRecord>, Error> {
-        Ok(self.store.job_list(of).await?)
-    }
-
     /// The job of this name.
     pub async fn job_named(&self, name: &str) -> Result<Option<JobId>, Error> {
         Ok(self.store.job_named(name).await?)
@@ -92,11 +77,14 @@ impl Engine {
     /// job has none.
     pub fn fires(&self, job: &JobRecord, most: usize) -> (Tz, Vec<UtcMs>) {
         let zone: Tz = job.timezone.parse().unwrap_or(self.zone);
+        if !job.enabled {
+            return (zone, Vec::new());
+        }
         let (kind, expr, seconds) = (&job.trigger_type, &job.cron_expr, job.interval_seconds);
-        let schedule = Schedule::stored(kind, expr, seconds, &job.timezone, self.zone);
+        let stored = || Schedule::stored(kind, expr, seconds, &job.timezone, self.zone);
+        let schedule = job.schedule.clone().or_else(stored);
         let decided = UtcMs(job.state.decided_ms);
         let after = decided.max(self.clock.now());
-        let schedule = schedule.filter(|_| job.enabled);
         (zone, schedule.map_or(Vec::new(), |schedule| schedule.fires(decided, after, most)))
     }
 

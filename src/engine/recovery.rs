@@ -3,8 +3,9 @@
 
 use super::Stop;
 use super::commands::Command;
-use super::core::{Core, Effect, Ticket, Turn};
-use super::ticker::Ticker;
+use super::core::{Core, Entry, Ticket};
+use super::ticker::{Ticker, lock};
+use super::turn::{Effect, Turn};
 use crate::domain::UtcMs;
 use crate::domain::event::Event;
 use crate::domain::job::{Job, JobId, Recovery, StopReason};
@@ -13,7 +14,7 @@ use crate::domain::run::{Outcome, Reason, Report, RunId, Source};
 use crate::exec::process::{self, Leftover};
 use crate::store::{self, JobState, JobWrite, OpenRun, Result, Store, System};
 use chrono_tz::Tz;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -25,43 +26,65 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Short: a server that accepts again is to have runs within 5 s.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// Jobs read from the database at a time.
-const PAGE: i64 = 5_000;
+const PAGE: i64 = 500;
 
-/// Every job that can be scheduled. One that cannot be read is logged and left alone, so that it
-/// does not keep the others from running.
-pub(super) async fn load_jobs(store: &Store, zone: Tz) -> Result<Vec<(Job, JobState)>> {
+/// What the database holds of jobs.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub jobs: Vec<(Job, JobState)>,
+    /// How many more there are that cannot be scheduled.
+    pub unreadable: usize,
+}
+
+pub(super) async fn load_jobs(store: &Store, zone: Tz) -> Result<Loaded> {
     let mut jobs = Vec::new();
-    let mut after = JobId(0);
-    loop {
-        let page = store.jobs_after(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(jobs) };
-        after = JobId(last.id);
-        for record in &page {
-            match record.to_job(zone) {
-                Ok(job) => jobs.push((job, record.state)),
-                Err(e) => tracing::error!(job = record.id, "the job cannot be scheduled: {e}"),
+    let unreadable = each_job(store, zone, |job, state| jobs.push((job, state))).await?;
+    Ok(Loaded { jobs, unreadable })
+}
+
+/// Hands over every job that can be scheduled, in the order of ids. One that cannot be read is logged and
+/// left alone, so that it does not keep the others from running; answers how many there are.
+async fn each_job(store: &Store, zone: Tz, mut take: impl FnMut(Job, JobState)) -> Result<usize> {
+    let mut unreadable = 0;
+    let mut page = store.jobs_after(JobId(0), PAGE).await?;
+    while let Some(last) = page.last() {
+        // The next page is read while this one is looked at.
+        let (store, after) = (store.clone(), JobId(last.id));
+        let coming = tokio::spawn(async move { store.jobs_after(after, PAGE).await });
+        for record in page {
+            let (id, state) = (record.id, record.state);
+            match record.into_job(zone) {
+                Ok(job) => take(job, state),
+                Err(e) => {
+                    unreadable += 1;
+                    tracing::error!(job = id, "the job cannot be scheduled: {e}");
+                }
             }
         }
+        page = coming.await.expect("reading a page does not panic")?;
     }
+    Ok(unreadable)
 }
 
 impl Ticker {
     /// Settles what the last server left: decides its open runs within seconds, before anything fires.
     pub(super) async fn recover(&mut self, system: &System) -> Result<()> {
-        for (job, state) in load_jobs(&self.store, self.core.zone).await? {
-            self.core.install(Arc::new(job), &state);
-        }
+        let mut jobs = Vec::new();
+        let take = |job, state: JobState| jobs.push(Entry::new(Arc::new(job), &state));
+        let unreadable = each_job(&self.store, self.zone, take).await?;
+        self.core().unreadable = unreadable;
+        self.core().install_first(jobs);
         let now = self.clock.now();
         let mut turn = Turn::new(now);
         // The clock may have been set back while we were down.
         let seen = UtcMs(system.last_seen_ms);
         if now < seen {
-            self.core.carry_jump(plan::jump(now.since(seen), 0), seen, now, &mut turn);
+            self.core().carry_jump(plan::jump(now.since(seen), 0), seen, now, &mut turn);
         }
         let open = self.store.open_runs().await?;
         if !open.is_empty() {
             kill_leftovers(system.instance.clone(), &open).await;
-            self.core.decide_open(open, &mut turn);
+            self.core().decide_open(open, &mut turn);
         }
         let runs = turn.batch.closes.len() + turn.batch.starts.len();
         if runs > 0 {
@@ -85,7 +108,7 @@ impl Ticker {
         }
         turn.conclude(false);
         let claimed: Vec<RunId> = turn.batch.opens.iter().map(|run| run.id).collect();
-        let (store, zone) = (self.store.clone(), self.core.zone);
+        let (store, zone) = (self.store.clone(), self.zone);
         loop {
             // Also before the first look: a database that takes a small write may refuse the batch again.
             let stopping = *self.stop.borrow() > Stop::No;
@@ -93,13 +116,13 @@ impl Ticker {
             self.refuse_while(tokio::time::sleep(pause)).await;
             self.pause = (self.pause * 2).min(LAST_PAUSE);
             match self.refuse_while(read_back(&store, zone, &claimed)).await {
-                Some(Ok((system, jobs, existing))) => {
-                    self.core.rebuild(turn, jobs, &existing, system.clock_epoch, &mut self.next);
+                Some(Ok((system, loaded, existing))) => {
+                    lock(&self.core).rebuild(turn, loaded, &existing, system.clock_epoch, &mut self.next);
                     return true;
                 }
                 Some(Err(e @ store::Error::TakenOver)) => {
                     self.give_up(e);
-                    self.core.abandon(turn);
+                    self.core().abandon(turn);
                     return false;
                 }
                 Some(Err(e)) => tracing::error!(error = %super::chain(&e), "the database is still away"),
@@ -107,7 +130,7 @@ impl Ticker {
             }
             if stopping {
                 self.store.hurry();
-                self.core.abandon(turn);
+                self.core().abandon(turn);
                 return false;
             }
         }
@@ -136,7 +159,7 @@ impl Ticker {
     }
 }
 
-type ReadBack = (System, Vec<(Job, JobState)>, HashSet<RunId>);
+type ReadBack = (System, Loaded, HashSet<RunId>);
 
 async fn read_back(store: &Store, zone: Tz, claimed: &[RunId]) -> Result<ReadBack> {
     // Reading works on a full disk: only a write shows that writing works again.
@@ -196,7 +219,8 @@ impl Core {
     }
 
     fn close_lost(&mut self, run: RunId, id: JobId, source: Source, report: Report, turn: &mut Turn) {
-        let close = crate::store::RunClose { run, end: turn.batch.now, reason: Some(Reason::Crash), report };
+        let close =
+            crate::store::RunClose { run, job: id, end: turn.batch.now, reason: Some(Reason::Crash), report };
         turn.batch.closes.push(close);
         let of = self.jobs.get(&id).map(|e| e.job.clone());
         turn.events.push(Event::RunEnded {
@@ -223,7 +247,7 @@ impl Core {
     fn rebuild(
         &mut self,
         mut turn: Turn,
-        jobs: Vec<(Job, JobState)>,
+        loaded: Loaded,
         existing: &HashSet<RunId>,
         clock_epoch: i64,
         next: &mut Turn,
@@ -231,19 +255,20 @@ impl Core {
         let claimed: HashSet<RunId> = turn.batch.opens.iter().map(|run| run.id).collect();
         let happened = |run: &RunId| !claimed.contains(run) || existing.contains(run);
         for ticket in turn.starts.drain(..) {
-            self.in_flight.remove(&ticket.run);
+            self.land(ticket.run);
             if happened(&ticket.run) {
                 self.requeue_first(ticket);
             }
         }
         self.forget_waiting(&claimed, existing);
-        let queues: HashMap<JobId, _> = self.jobs.drain().map(|(id, entry)| (id, entry.queue)).collect();
-        self.clear_due();
-        for (job, state) in jobs {
+        let mut queues = self.clear_jobs();
+        self.unreadable = loaded.unreadable;
+        for (job, state) in loaded.jobs {
             let id = job.id;
             self.install(Arc::new(job), &state);
-            if let (Some(entry), Some(queue)) = (self.jobs.get_mut(&id), queues.get(&id)) {
-                entry.queue = queue.iter().filter(|run| happened(run)).copied().collect();
+            if let (Some(entry), Some(mut queue)) = (self.jobs.get_mut(&id), queues.remove(&id)) {
+                queue.retain(happened);
+                entry.queue = queue;
             }
         }
         self.recount();
@@ -259,7 +284,7 @@ impl Core {
     /// commit have gone through after all, the next start finds the open rows and decides them.
     fn abandon(&mut self, turn: Turn) {
         for ticket in turn.starts {
-            self.in_flight.remove(&ticket.run);
+            self.land(ticket.run);
         }
     }
 }

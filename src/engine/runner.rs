@@ -6,8 +6,8 @@ use super::core::Ticket;
 use super::live::{Hub, Opened};
 use crate::clock::Clock;
 use crate::config::JobsConfig;
-use crate::domain::Text;
 use crate::domain::run::{Outcome, Report};
+use crate::domain::{FieldError, Text};
 use crate::exec::secrets::Secrets;
 use crate::exec::{ChildStarted, Context, Executor};
 use crate::vault::Vault;
@@ -75,7 +75,7 @@ impl Runner {
         Context {
             exec_id: ticket.run.to_string(),
             job_id: ticket.job.id.0,
-            job_name: ticket.job.spec.name.clone(),
+            job_name: ticket.job.spec.name.to_string(),
             attempt: ticket.attempt,
             scheduled_at: ticket.scheduled_at,
             now: self.clock.now(),
@@ -98,7 +98,10 @@ impl Runner {
         context: Context,
         mut started: mpsc::UnboundedReceiver<ChildStarted>,
     ) -> Report {
-        let action = ticket.job.spec.action.clone();
+        let action = match ticket.job.spec.action() {
+            Ok(action) => action,
+            Err(errors) => return Report::failed(refused(&errors)),
+        };
         let work = AssertUnwindSafe(self.exec.execute(&action, &context)).catch_unwind();
         tokio::pin!(work);
         loop {
@@ -128,11 +131,20 @@ impl Runner {
     }
 }
 
+/// The rules for commands have changed since the job was added.
+fn refused(errors: &[FieldError]) -> Text {
+    let all = |text: fn(&FieldError) -> &str| errors.iter().map(text).collect::<Vec<_>>().join("; ");
+    Text::new(
+        format!("命令文本不再有效：{}", all(|e| &e.message.zh)),
+        format!("the command text is no longer valid: {}", all(|e| &e.message.en)),
+    )
+}
+
 /// What the record will say.
 fn settle(ticket: Ticket, report: Report) -> Finished {
     if report.outcome != Outcome::Success {
         let error = report.error.as_ref().map_or("", |e| e.en.as_str());
-        tracing::warn!(run = %ticket.run, job = %ticket.job.id, name = ticket.job.spec.name,
+        tracing::warn!(run = %ticket.run, job = %ticket.job.id, name = &*ticket.job.spec.name,
             outcome = report.outcome.as_str(), error, "the run did not succeed");
     }
     Finished { run: ticket.run, job: ticket.job, source: ticket.source, report, reason: None }

@@ -1,10 +1,12 @@
 //! What follows a commit: changed jobs are installed, requests answered, lost claims taken back.
 
-use super::core::{Core, Effect, Ticket, Turn};
+use super::core::{Core, Ticket};
+use super::recovery::Loaded;
+use super::turn::{Effect, Turn};
 use super::{Added, Error, Reconciled};
 use crate::domain::UtcMs;
 use crate::domain::event::Event;
-use crate::domain::job::{Job, JobDraft, JobId, JobSpec};
+use crate::domain::job::{Job, JobDraft, JobId, JobSpec, Story};
 use crate::domain::run::{Reason, Source};
 use crate::store::{Committed, JobState, JobWritten, StateReset};
 use std::collections::HashSet;
@@ -45,7 +47,8 @@ impl Core {
                     immediate_ms: immediate.then_some(now.0),
                     ..JobState::default()
                 };
-                let job = Job { id, spec: *spec, removal };
+                let story = Story { created: now, updated: now, version: 1, stop_reason: None };
+                let job = Job { id, spec: *spec, removal, story };
                 self.install(Arc::new(job), &state);
                 next.events.push(Event::JobChanged { job: id });
                 if run {
@@ -57,7 +60,10 @@ impl Core {
             }
             (Effect::Edit { id, spec, reset, reply }, _) => {
                 let stopping = !spec.enabled && self.jobs.get(&id).is_some_and(|e| e.job.spec.enabled);
-                self.redefine(id, |job| job.spec = *spec, reset);
+                self.redefine(id, reset, now, |job| {
+                    job.story.stop_reason = job.story.stop_reason.filter(|_| !spec.enabled);
+                    job.spec = *spec;
+                });
                 if stopping {
                     self.cancel(Some(id), Reason::Stopped, next);
                 }
@@ -65,12 +71,12 @@ impl Core {
                 drop(reply.send(Ok(())));
             }
             (Effect::Enable { id, reset, reply }, _) => {
-                self.redefine(id, |job| job.spec.enabled = true, Some(reset));
+                self.redefine(id, Some(reset), now, |job| enable(job, true));
                 next.events.push(Event::JobChanged { job: id });
                 drop(reply.send(Ok(())));
             }
             (Effect::Stop { id, reply }, _) => {
-                self.redefine(id, |job| job.spec.enabled = false, None);
+                self.redefine(id, None, now, |job| enable(job, false));
                 self.cancel(Some(id), Reason::Stopped, next);
                 next.events.push(Event::JobChanged { job: id });
                 drop(reply.send(Ok(())));
@@ -79,7 +85,7 @@ impl Core {
                 let ids: Vec<_> =
                     self.jobs.values().filter(|e| e.job.spec.enabled).map(|e| e.job.id).collect();
                 for id in &ids {
-                    self.redefine(*id, |job| job.spec.enabled = false, None);
+                    self.redefine(*id, None, now, |job| enable(job, false));
                     next.events.push(Event::JobChanged { job: *id });
                 }
                 self.cancel(None, Reason::Stopped, next);
@@ -98,17 +104,12 @@ impl Core {
     }
 
     /// Installs a changed definition, and where the job stands from now on.
-    fn redefine(&mut self, id: JobId, change: impl FnOnce(&mut Job), reset: Option<StateReset>) {
+    fn redefine(&mut self, id: JobId, reset: Option<StateReset>, now: UtcMs, change: impl FnOnce(&mut Job)) {
         let Some(entry) = self.jobs.get(&id) else { return };
         let mut job = (*entry.job).clone();
         change(&mut job);
-        let mut state = JobState {
-            decided_ms: entry.decided.0,
-            run_count: i64::try_from(entry.run_count).unwrap_or(i64::MAX),
-            immediate_ms: entry.immediate.map(|t| t.0),
-            last_run_ms: None,
-            crash_streak: entry.crash_streak,
-        };
+        job.changed(now);
+        let mut state = entry.state();
         if let Some(reset) = reset {
             state.decided_ms = reset.decided.0;
             state.immediate_ms = reset.immediate.map(|t| t.0);
@@ -122,8 +123,10 @@ impl Core {
 
     /// Brings memory in line with what the database holds. Runs in flight are not touched, unless their
     /// job is gone.
-    pub fn reconcile(&mut self, stored: Vec<(Job, JobState)>, turn: &mut Turn) -> Reconciled {
+    pub fn reconcile(&mut self, stored: Loaded, turn: &mut Turn) -> Reconciled {
         let mut found = Reconciled::default();
+        self.unreadable = stored.unreadable;
+        let stored = stored.jobs;
         let ids: HashSet<JobId> = stored.iter().map(|(job, _)| job.id).collect();
         let gone: Vec<JobId> = self.jobs.keys().filter(|id| !ids.contains(id)).copied().collect();
         found.removed = gone.len();
@@ -132,10 +135,13 @@ impl Core {
             turn.events.push(Event::JobDeleted { job: id });
         }
         for (job, state) in stored {
-            match self.jobs.get(&job.id) {
+            match self.jobs.get_mut(&job.id) {
                 None => found.added += 1,
                 Some(entry) if same_definition(&entry.job.spec, &job.spec) => {
                     // Its state in memory is the newer one: the database is written from it.
+                    if entry.job.story != job.story {
+                        Arc::make_mut(&mut entry.job).story = job.story;
+                    }
                     continue;
                 }
                 Some(_) => found.updated += 1,
@@ -145,6 +151,11 @@ impl Core {
         self.cancel_orphans(turn);
         found
     }
+}
+
+fn enable(job: &mut Job, on: bool) {
+    job.spec.enabled = on;
+    job.story.stop_reason = None;
 }
 
 fn same_definition(a: &JobSpec, b: &JobSpec) -> bool {

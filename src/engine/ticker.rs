@@ -3,17 +3,19 @@
 //! commit.
 
 use super::commands::{Changes, Command};
-use super::core::{Core, Ticket, Turn};
+use super::core::{Core, Ticket};
 use super::recovery::FIRST_PAUSE;
+use super::turn::Turn;
 use super::{Engine, Error, Health, Parts, Stop, chain, recovery, runner};
 use crate::clock::Clock;
 use crate::config::{JobsConfig, Retention};
 use crate::domain::event::Event;
 use crate::domain::job::JobId;
 use crate::domain::run::{Outcome, Reason, Report, Source};
-use crate::store::{self, JobWrite, Result, Store};
+use crate::store::{self, JobWrite, Result, Store, System};
+use chrono_tz::Tz;
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -25,8 +27,16 @@ const OUTPUT_PER_TURN: usize = 16 << 20;
 /// What a cancelled run has beyond its kill grace before its record is closed without it.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
+/// What the ticker decides with, and others look at between two steps of it; never held across a wait.
+pub(super) type Shared = Arc<Mutex<Core>>;
+
+pub(super) fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
+    core.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 pub(super) struct Ticker {
-    pub core: Core,
+    pub core: Shared,
+    pub zone: Tz,
     pub store: Store,
     pub clock: Clock,
     pub inbox: mpsc::Receiver<Command>,
@@ -55,14 +65,11 @@ impl Ticker {
     pub async fn new(
         engine: &Engine,
         parts: Parts,
+        system: &System,
         inbox: mpsc::Receiver<Command>,
         keep: watch::Sender<Retention>,
     ) -> Result<Self> {
         let Parts { store, secrets, exec, clock, zone, jobs, stop } = parts;
-        let store = store.take_over().await?;
-        let system = store.system().await?;
-        let mut core = Core::new(&jobs, zone, store.newest_run().await?, system.clock_epoch, clock.read());
-        core.limits = exec.command_limits().clone();
         let runner = runner::Runner {
             exec,
             secrets,
@@ -75,7 +82,8 @@ impl Ticker {
             live: engine.live.clone(),
         };
         let mut ticker = Self {
-            core,
+            core: engine.core.clone(),
+            zone,
             store,
             clock,
             inbox,
@@ -92,7 +100,7 @@ impl Ticker {
             rebuilt: false,
             lost: None,
         };
-        ticker.recover(&system).await?;
+        ticker.recover(system).await?;
         Ok(ticker)
     }
 
@@ -101,6 +109,7 @@ impl Ticker {
         while self.lost.is_none() {
             let idle = self.is_idle();
             let full = self.backlog.len() >= COMMANDS_PER_TURN;
+            let due = self.core().next_due();
             let commands = tokio::select! {
                 biased;
                 stop = self.stop.wait_for(|stop| *stop > Stop::No) => {
@@ -109,12 +118,16 @@ impl Ticker {
                 }
                 commands = next_commands(&mut self.inbox, idle), if !full => commands,
                 () = std::future::ready(()), if full => Vec::new(),
-                () = self.clock.wait_until(self.core.next_due()) => Vec::new(),
+                () = self.clock.wait_until(due) => Vec::new(),
             };
             self.turn(commands).await;
         }
         self.shut_down().await;
         self.lost.map_or(Ok(()), Err)
+    }
+
+    pub fn core(&self) -> MutexGuard<'_, Core> {
+        lock(&self.core)
     }
 
     /// Nothing is left to do but what is still to come.
@@ -128,11 +141,11 @@ impl Ticker {
         self.rebuilt = false;
         let mut turn = std::mem::take(&mut self.next);
         turn.batch.now = reading.wall;
-        self.core.observe(reading, &mut turn);
-        self.core.tick(&mut turn);
+        self.core().observe(reading, &mut turn);
+        self.core().tick(&mut turn);
         self.backlog.extend(commands);
         self.take_commands(&mut turn).await;
-        self.core.fill(&mut turn);
+        self.core().fill(&mut turn);
         self.commit(turn).await;
     }
 
@@ -158,11 +171,11 @@ impl Ticker {
             } else if let Command::Configure(jobs) = command {
                 self.configure(&jobs);
             } else if let Command::Reconcile { reply } = command {
-                let stored = recovery::load_jobs(&self.store, self.core.zone).await;
-                let answer = stored.map(|stored| self.core.reconcile(stored, turn)).map_err(Error::Store);
+                let stored = recovery::load_jobs(&self.store, self.zone).await;
+                let answer = stored.map(|stored| self.core().reconcile(stored, turn)).map_err(Error::Store);
                 drop(reply.send(answer));
             } else {
-                self.core.apply(command, turn);
+                self.core().apply(command, turn);
             }
         }
     }
@@ -176,7 +189,7 @@ impl Ticker {
 
     /// Runs in flight keep what they started with.
     fn configure(&mut self, jobs: &JobsConfig) {
-        self.core.configure(jobs);
+        self.core().configure(jobs);
         self.runner = Arc::new(self.runner.with(jobs));
         self.shutdown_grace = jobs.shutdown_grace;
         self.kill_grace = jobs.kill_grace;
@@ -195,7 +208,8 @@ impl Ticker {
         }
         match self.store.commit(&turn.batch).await {
             Ok(committed) => {
-                for ticket in self.core.settle(&mut turn, &committed, &mut self.next) {
+                let starts = lock(&self.core).settle(&mut turn, &committed, &mut self.next);
+                for ticket in starts {
                     let started = self.started(&ticket);
                     // Who hears of the start finds the output there.
                     let run = self.runner.clone().run(ticket);
@@ -236,10 +250,10 @@ impl Ticker {
     /// No new claims; what waits is cancelled, what runs gets its grace, then TERM and KILL
     /// (semantics 10).
     async fn shut_down(&mut self) {
-        self.core.stopping = true;
+        self.core().stopping = true;
         self.next.batch.now = self.clock.now();
-        self.core.cancel_waiting(None, Reason::Shutdown, &mut self.next);
-        tracing::info!(runs = self.core.in_flight.len(), "shutting down");
+        lock(&self.core).cancel_waiting(None, Reason::Shutdown, &mut self.next);
+        tracing::info!(runs = self.core().in_flight.len(), "shutting down");
         let grace = if self.lost.is_some() { Duration::ZERO } else { self.shutdown_grace };
         let mut stop = self.stop.clone();
         let enough = async move {
@@ -251,7 +265,7 @@ impl Ticker {
         if self.drain(enough).await {
             return;
         }
-        self.core.cancel(None, Reason::Shutdown, &mut self.next);
+        lock(&self.core).cancel(None, Reason::Shutdown, &mut self.next);
         if !self.drain(tokio::time::sleep(self.kill_grace + LAST_WORD)).await {
             self.close_all().await;
         }
@@ -262,7 +276,7 @@ impl Ticker {
     async fn drain(&mut self, enough: impl Future<Output = ()>) -> bool {
         tokio::pin!(enough);
         self.turn(Vec::new()).await;
-        while !self.core.in_flight.is_empty() || !self.next.is_empty() {
+        while !self.core().in_flight.is_empty() || !self.next.is_empty() {
             let idle = self.is_idle();
             let commands = tokio::select! {
                 biased;
@@ -278,11 +292,18 @@ impl Ticker {
     async fn close_all(&mut self) {
         let mut turn = std::mem::take(&mut self.next);
         turn.batch.now = self.clock.now();
-        for (run, in_flight) in std::mem::take(&mut self.core.in_flight) {
+        let in_flight = std::mem::take(&mut self.core().in_flight);
+        for (run, in_flight) in in_flight {
             tracing::warn!(%run, job = %in_flight.job, "the run did not end in time");
             let report = Report::new(Outcome::Cancelled);
             let reason = Some(Reason::Shutdown);
-            turn.batch.closes.push(crate::store::RunClose { run, end: turn.batch.now, reason, report });
+            turn.batch.closes.push(crate::store::RunClose {
+                run,
+                job: in_flight.job,
+                end: turn.batch.now,
+                reason,
+                report,
+            });
         }
         if let Err(e) = self.store.commit(&turn.batch).await {
             tracing::error!(error = %chain(&e), "the last records could not be written; the next start decides them");

@@ -120,21 +120,29 @@ fn start(
         if let Some(dir) = &action.workdir {
             command.current_dir(dir);
         }
-        prepare(&mut command, action, ctx, &settings.environment);
+        prepare(&mut command, action, "", ctx, &settings.environment);
         return Ok((command.spawn()?, Complaints::default()));
     }
     let (mut command, complaints) = limited::command(settings, limits, action)?;
-    prepare(&mut command, action, ctx, &settings.environment);
+    prepare(&mut command, action, limited::VARIABLE, ctx, &settings.environment);
     // The command holds the other end of the pipe; with it gone, the pipe ends with the child's.
     Ok((command.spawn()?, complaints))
 }
 
-fn prepare(command: &mut Command, action: &CommandAction, ctx: &Context, environment: &Environment) {
+/// `before` stands before the names of the job's own variables, where what is started first is not the
+/// command.
+fn prepare(
+    command: &mut Command,
+    action: &CommandAction,
+    before: &str,
+    ctx: &Context,
+    environment: &Environment,
+) {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     for name in environment.hidden() {
         command.env_remove(name);
     }
-    command.envs(action.env.iter().map(|(name, value)| (name, value)));
+    command.envs(action.env.iter().map(|(name, value)| (format!("{before}{name}"), value)));
     // Last, so that a job cannot take the marks off its processes.
     command
         .env(process::EXEC_ID, &ctx.exec_id)

@@ -59,6 +59,17 @@ pub struct NewToken<'a> {
     pub created: UtcMs,
     /// `None`: never.
     pub expires: Option<UtcMs>,
+    pub proof: Proof<'a>,
+}
+
+/// What whoever asks for a token has shown, which must still hold when it is stored: a password that is
+/// reset or an account that is disabled meanwhile leaves none behind.
+#[derive(Clone, Copy, Debug)]
+pub enum Proof<'a> {
+    /// The hash against which the password was right.
+    Password(&'a str),
+    /// A session, by its number.
+    Token(i64),
 }
 
 /// How a change of an account ended.
@@ -68,6 +79,8 @@ pub enum AccountWritten {
     NotFound,
     /// Nobody could administrate the server any more.
     LastAdmin,
+    /// Somebody else changed the password or the state meanwhile.
+    Changed,
 }
 
 impl Account {
@@ -84,6 +97,21 @@ async fn find(tx: &mut Conn, id: i64) -> Result<Option<Account>> {
     Ok(found.into_iter().next())
 }
 
+/// `before`, with what `account` says otherwise than `read`.
+fn laid_over(before: &Account, account: &Account, read: &Account) -> Account {
+    let text = |of: fn(&Account) -> &String| {
+        if of(account) == of(read) { of(before).clone() } else { of(account).clone() }
+    };
+    Account {
+        password_hash: text(|a| &a.password_hash),
+        email: text(|a| &a.email),
+        role: text(|a| &a.role),
+        enabled: if account.enabled == read.enabled { before.enabled } else { account.enabled },
+        updated_ms: account.updated_ms,
+        ..before.clone()
+    }
+}
+
 const ACCOUNT: &str = "SELECT id, username, password_hash, email, role, enabled, last_login_ms, created_ms, \
     updated_ms FROM tj_admins";
 const TOKEN: &str = "SELECT id, admin_id, kind, name, role, created_ms, expires_ms, used_ms FROM tj_tokens";
@@ -91,7 +119,7 @@ const TOKEN: &str = "SELECT id, admin_id, kind, name, role, created_ms, expires_
 /// must not shut everybody out.
 const USABLE: &str = "SELECT count(*) FROM tj_admins WHERE enabled AND password_hash <> ''";
 /// Roles that are not known are those of the older editions, which had admins only.
-const ADMINS: &str = "enabled AND role NOT IN ('viewer', 'operator')";
+const ADMINS: &str = "enabled AND password_hash <> '' AND role NOT IN ('viewer', 'operator')";
 
 impl Accounts {
     pub async fn all(&self) -> Result<Vec<Account>> {
@@ -142,11 +170,17 @@ impl Accounts {
         Ok(Some(id))
     }
 
-    /// Writes role, state, mail address and password hash. Sessions and tokens of one that is disabled,
-    /// or whose password is another, end.
-    pub async fn save(&self, account: &Account, entry: Entry) -> Result<AccountWritten> {
+    /// Writes what `account` says otherwise than `read`, which its caller had before it: checking a password
+    /// takes a while, and what others change meanwhile (a role, a state) stays. Sessions and tokens of one
+    /// that is disabled, or whose password is another, end.
+    pub async fn save(&self, account: &Account, read: &Account, entry: Entry) -> Result<AccountWritten> {
         let mut tx = self.turn().await?;
         let Some(before) = find(&mut tx, account.id).await? else { return Ok(AccountWritten::NotFound) };
+        let new_password = account.password_hash != read.password_hash;
+        if new_password && (&before.password_hash, before.enabled) != (&read.password_hash, read.enabled) {
+            return Ok(AccountWritten::Changed);
+        }
+        let account = &laid_over(&before, account, read);
         let text = "UPDATE tj_admins SET password_hash = ?, email = ?, role = ?, enabled = ?, updated_ms = ? \
                     WHERE id = ?";
         let sql = Sql::new(text)
@@ -187,16 +221,17 @@ impl Accounts {
         Ok(AccountWritten::Done)
     }
 
-    /// A better hash of the same password, and that somebody logged in.
-    pub async fn note_login(&self, id: i64, hash: Option<&str>, at: UtcMs) -> Result<()> {
-        let text =
-            "UPDATE tj_admins SET last_login_ms = ?, password_hash = coalesce(?, password_hash) WHERE id = ?";
-        self.0.write.execute(&Sql::new(text).bind(at.0).bind(hash).bind(id)).await?;
+    /// A better hash of the same password, if it still is that, and that somebody logged in.
+    pub async fn note_login(&self, id: i64, verified: &str, hash: Option<&str>, at: UtcMs) -> Result<()> {
+        let text = "UPDATE tj_admins SET last_login_ms = ?, password_hash = coalesce(?, password_hash) \
+                    WHERE id = ? AND password_hash = ?";
+        self.0.write.execute(&Sql::new(text).bind(at.0).bind(hash).bind(id).bind(verified)).await?;
         Ok(())
     }
 
-    /// Stores a session or a token; the entry of a token names it.
-    pub async fn add_token(&self, new: &NewToken<'_>, entry: Entry) -> Result<i64> {
+    /// Stores a session or a token; the entry of a token names it. `None`: what it was asked for with holds
+    /// no longer.
+    pub async fn add_token(&self, new: &NewToken<'_>, entry: Entry) -> Result<Option<i64>> {
         let text = "INSERT INTO tj_tokens (admin_id, kind, name, role, hash, created_ms, expires_ms, used_ms) \
                     VALUES (?, ?, ?, ?, ?, ?, ?, NULL)";
         let sql = Sql::new(text)
@@ -207,7 +242,20 @@ impl Accounts {
             .bind(new.hash)
             .bind(new.created.0)
             .bind(new.expires.map(|t| t.0));
-        let mut tx = self.0.write.begin().await?;
+        let mut tx = self.turn().await?;
+        let account = "SELECT count(*) FROM tj_admins a WHERE a.id = ? AND a.enabled AND ";
+        let holds = match new.proof {
+            Proof::Password(hash) => {
+                Sql::new(format!("{account} a.password_hash = ?")).bind(new.account).bind(hash)
+            }
+            Proof::Token(token) => {
+                let text = format!("{account} a.id = (SELECT t.admin_id FROM tj_tokens t WHERE t.id = ?)");
+                Sql::new(text).bind(new.account).bind(token)
+            }
+        };
+        if tx.number(&holds).await? == 0 {
+            return Ok(None);
+        }
         // What has expired is of no use to anybody.
         let old = "DELETE FROM tj_tokens WHERE expires_ms < ?";
         tx.execute(&Sql::new(old).bind(new.created.0)).await?;
@@ -215,7 +263,7 @@ impl Accounts {
         let entry = if new.kind == "token" { entry.on("token", id, new.name) } else { entry };
         tx.note(&[&entry]).await?;
         tx.commit().await?;
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// The token with this hash, and its account.

@@ -2,7 +2,7 @@
 //! deleted when they are too old; no statement alters one.
 
 use super::db::Conn;
-use super::sql::{Kind, Rows, Sql};
+use super::sql::{Dialect, Kind, Rows, Sql};
 use super::{Result, Store};
 use crate::domain::UtcMs;
 use crate::domain::audit::{Entry, Fields};
@@ -47,41 +47,46 @@ pub struct AuditList {
 impl Conn {
     /// Adds to the log, in this transaction.
     pub(super) async fn note(&mut self, entries: &[&Entry]) -> Result<()> {
-        const COLUMNS: &[(&str, Kind)] = &[
-            ("at_ms", Kind::Int),
-            ("actor", Kind::Text),
-            ("role", Kind::Text),
-            ("via", Kind::Text),
-            ("source", Kind::Text),
-            ("act", Kind::Text),
-            ("target_kind", Kind::Text),
-            ("target_id", Kind::Text),
-            ("target_name", Kind::Text),
-            ("before_json", Kind::Text),
-            ("after_json", Kind::Text),
-        ];
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let row = |entry: &&Entry| {
-            let (by, target) = (&entry.by, &entry.target);
-            vec![
-                entry.at.0.into(),
-                short(&by.actor, 100).into(),
-                by.role.into(),
-                short(&by.via, 200).into(),
-                by.source.as_str().into(),
-                entry.act.as_str().into(),
-                target.kind.into(),
-                short(&target.id, 40).into(),
-                short(&target.name, 400).into(),
-                entry.before.as_ref().map(text).into(),
-                entry.after.as_ref().map(text).into(),
-            ]
-        };
-        let rows = Rows::new(COLUMNS, entries.iter().map(row).collect());
-        self.execute_all(&rows.insert(self.dialect(), "tj_audit", "id")).await
+        self.execute_all(&notes(self.dialect(), entries)).await
     }
+}
+
+/// The statements that add to the log.
+pub(super) fn notes(dialect: Dialect, entries: &[&Entry]) -> Vec<Sql> {
+    const COLUMNS: &[(&str, Kind)] = &[
+        ("at_ms", Kind::Int),
+        ("actor", Kind::Text),
+        ("role", Kind::Text),
+        ("via", Kind::Text),
+        ("source", Kind::Text),
+        ("act", Kind::Text),
+        ("target_kind", Kind::Text),
+        ("target_id", Kind::Text),
+        ("target_name", Kind::Text),
+        ("before_json", Kind::Text),
+        ("after_json", Kind::Text),
+    ];
+    if entries.is_empty() {
+        return Vec::new();
+    }
+    let row = |entry: &&Entry| {
+        let (by, target) = (&entry.by, &entry.target);
+        vec![
+            entry.at.0.into(),
+            short(&by.actor, 100).into(),
+            by.role.into(),
+            short(&by.via, 200).into(),
+            by.source.as_str().into(),
+            entry.act.as_str().into(),
+            target.kind.into(),
+            short(&target.id, 40).into(),
+            short(&target.name, 400).into(),
+            entry.before.as_ref().map(text).into(),
+            entry.after.as_ref().map(text).into(),
+        ]
+    };
+    let rows = Rows::new(COLUMNS, entries.iter().map(row).collect());
+    rows.insert(dialect, "tj_audit", "id")
 }
 
 impl Store {

@@ -3,7 +3,7 @@
 
 use super::db::Conn;
 use super::record::{CLOSED, OPENED, close_row, open_row, report_bytes};
-use super::sql::{Kind, Rows, Sql, list};
+use super::sql::{Dialect, Kind, Rows, Sql, list};
 use super::totals::Counted;
 use super::{Result, Store, write_job};
 use crate::domain::UtcMs;
@@ -66,6 +66,7 @@ pub struct RunStart {
 #[derive(Clone, Debug)]
 pub struct RunClose {
     pub run: RunId,
+    pub job: JobId,
     pub end: UtcMs,
     pub reason: Option<Reason>,
     pub report: Report,
@@ -178,6 +179,9 @@ impl Batch {
 impl Store {
     /// One attempt at `commit`.
     pub(super) async fn commit_once(&self, batch: &Batch) -> Result<Committed> {
+        if let Some(done) = self.commit_at_once(batch).await? {
+            return Ok(done);
+        }
         let mut done = Committed::default();
         let patience = self.write.server().map_or(Duration::MAX, |server| server.link.patience());
         let mut tx = self.write.conn_within(patience).await?.begin().await?;
@@ -199,10 +203,15 @@ impl Store {
             skip_over_limit(&mut tx, &done.over_limit, batch.now).await?;
         }
         // A run may be opened, started and closed by one turn: in this order.
-        start_runs(&mut tx, &batch.starts).await?;
+        if !batch.starts.is_empty() {
+            tx.execute_all(&self::starts(tx.dialect(), &batch.starts)).await?;
+        }
         let mut counted = Counted::default();
         let closed = close_runs(&mut tx, &batch.closes, &mut counted).await?;
-        move_cursors(&mut tx, batch, &starts).await?;
+        if !batch.cursors.is_empty() {
+            let starts = |id: &JobId| starts.get(id).copied().unwrap_or(0);
+            tx.execute_all(&cursors(tx.dialect(), batch, starts)).await?;
+        }
         for write in &batch.jobs {
             done.jobs.push(write_job::write_job(&mut tx, write, batch.now, &mut counted).await?);
         }
@@ -216,13 +225,17 @@ impl Store {
                 counted.add(run.job.id.0, run.id, outcome.as_str(), 1);
             }
         }
-        let text = "UPDATE tj_system SET last_seen_ms = ?, log_bytes = log_bytes + ?, \
-                    clock_epoch = coalesce(?, clock_epoch)";
-        let sql = Sql::new(text).bind(batch.now.0).bind(bytes).bind(batch.clock_epoch);
-        self.only_ours(tx.execute(&self.in_our_term(sql)).await?)?;
+        self.only_ours(tx.execute(&self.seen(batch, bytes)).await?)?;
         counted.save(&mut tx).await?;
         tx.commit().await?;
         Ok(done)
+    }
+
+    /// The row that every commit writes: it fails where another server has the database.
+    pub(super) fn seen(&self, batch: &Batch, bytes: i64) -> Sql {
+        let text = "UPDATE tj_system SET last_seen_ms = ?, log_bytes = log_bytes + ?, \
+                    clock_epoch = coalesce(?, clock_epoch)";
+        self.in_our_term(Sql::new(text).bind(batch.now.0).bind(bytes).bind(batch.clock_epoch))
     }
 }
 
@@ -246,13 +259,16 @@ fn counts(run: &NewRun) -> bool {
     run.fire.is_some() && !run.outcome.is_final()
 }
 
+pub(super) fn opens(dialect: Dialect, runs: &[NewRun]) -> Vec<Sql> {
+    Rows::new(OPENED, runs.iter().map(open_row).collect()).insert(dialect, "tj_runs", "id")
+}
+
 /// Inserts the runs; gives back those whose fire is already taken.
 async fn open_runs(tx: &mut Conn, runs: &[NewRun]) -> Result<HashSet<RunId>> {
     if runs.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows = runs.iter().map(open_row).collect();
-    tx.execute_all(&Rows::new(OPENED, rows).insert(tx.dialect(), "tj_runs", "id")).await?;
+    tx.execute_all(&opens(tx.dialect(), runs)).await?;
     let text = format!("SELECT id FROM tj_runs WHERE id IN {}", list(runs.iter().map(|r| r.id.0)));
     let won: Vec<(i64,)> = tx.fetch(&Sql { keep: false, ..Sql::new(text) }).await?;
     let won: HashSet<i64> = won.into_iter().map(|(id,)| id).collect();
@@ -261,7 +277,8 @@ async fn open_runs(tx: &mut Conn, runs: &[NewRun]) -> Result<HashSet<RunId>> {
 
 const OPEN: &str = "tj_runs.outcome IN ('waiting', 'running')";
 
-async fn start_runs(tx: &mut Conn, starts: &[RunStart]) -> Result<()> {
+/// A run that has ended stays as it is.
+pub(super) fn starts(dialect: Dialect, starts: &[RunStart]) -> Vec<Sql> {
     const COLUMNS: &[(&str, Kind)] = &[
         ("id", Kind::Int),
         ("at", Kind::Int),
@@ -269,9 +286,6 @@ async fn start_runs(tx: &mut Conn, starts: &[RunStart]) -> Result<()> {
         ("pid", Kind::Int),
         ("pid_start", Kind::Int),
     ];
-    if starts.is_empty() {
-        return Ok(());
-    }
     let row = |s: &RunStart| {
         let child = s.child.map(|(pid, start)| (i64::from(pid), i64::try_from(start).unwrap_or(i64::MAX)));
         vec![
@@ -291,7 +305,18 @@ async fn start_runs(tx: &mut Conn, starts: &[RunStart]) -> Result<()> {
     ];
     let condition = format!("tj_runs.id = v.id AND {OPEN}");
     let rows = Rows::new(COLUMNS, starts.iter().map(row).collect());
-    tx.execute_all(&rows.update(tx.dialect(), "tj_runs", &set, &condition)).await
+    rows.update(dialect, "tj_runs", &set, &condition)
+}
+
+/// A run that has ended stays as it is.
+pub(super) fn closes(dialect: Dialect, closes: &[&RunClose]) -> Vec<Sql> {
+    let value = |name: &str| {
+        if name == "bytes" { "tj_runs.bytes + v.bytes".into() } else { format!("v.{name}") }
+    };
+    let set: Vec<_> = CLOSED[1..].iter().map(|(name, _)| (*name, value(name))).collect();
+    let set: Vec<_> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let rows = Rows::new(CLOSED, closes.iter().map(|close| close_row(close)).collect());
+    rows.update(dialect, "tj_runs", &set, &format!("tj_runs.id = v.id AND {OPEN}"))
 }
 
 /// Closes the runs that are open, each by its first close; gives back the bytes that came in.
@@ -310,16 +335,8 @@ async fn close_runs(tx: &mut Conn, closes: &[RunClose], counted: &mut Counted) -
             first.push(close);
         }
     }
-    let set: Vec<_> = CLOSED[1..]
-        .iter()
-        .map(|(name, _)| {
-            (*name, if *name == "bytes" { "tj_runs.bytes + v.bytes".into() } else { format!("v.{name}") })
-        })
-        .collect();
-    let set: Vec<_> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let rows = Rows::new(CLOSED, first.iter().map(|close| close_row(close)).collect());
     if !first.is_empty() {
-        tx.execute_all(&rows.update(tx.dialect(), "tj_runs", &set, "tj_runs.id = v.id")).await?;
+        tx.execute_all(&self::closes(tx.dialect(), &first)).await?;
     }
     Ok(first.iter().map(|close| report_bytes(&close.report)).sum())
 }
@@ -372,7 +389,8 @@ async fn skip_over_limit(tx: &mut Conn, runs: &HashSet<RunId>, now: UtcMs) -> Re
     Ok(())
 }
 
-async fn move_cursors(tx: &mut Conn, batch: &Batch, starts: &HashMap<JobId, u32>) -> Result<()> {
+/// `starts` are what is still to be counted of each job.
+pub(super) fn cursors(dialect: Dialect, batch: &Batch, starts: impl Fn(&JobId) -> u32) -> Vec<Sql> {
     const COLUMNS: &[(&str, Kind)] = &[
         ("id", Kind::Int),
         ("decided", Kind::Int),
@@ -381,11 +399,8 @@ async fn move_cursors(tx: &mut Conn, batch: &Batch, starts: &HashMap<JobId, u32>
         ("last_run", Kind::Int),
         ("streak", Kind::Int),
     ];
-    if batch.cursors.is_empty() {
-        return Ok(());
-    }
     let row = |(id, c): (&JobId, &Cursor)| {
-        let n = starts.get(id).copied().unwrap_or(0);
+        let n = starts(id);
         vec![
             id.0.into(),
             c.decided.map(|t| t.0).into(),
@@ -406,5 +421,5 @@ async fn move_cursors(tx: &mut Conn, batch: &Batch, starts: &HashMap<JobId, u32>
         ("crash_streak", "coalesce(v.streak, tj_job_state.crash_streak)"),
     ];
     let rows = Rows::new(COLUMNS, cursors.into_iter().map(row).collect());
-    tx.execute_all(&rows.update(tx.dialect(), "tj_job_state", &set, "tj_job_state.job_id = v.id")).await
+    rows.update(dialect, "tj_job_state", &set, "tj_job_state.job_id = v.id")
 }

@@ -6,12 +6,13 @@ use super::link::{FIRST_PATIENCE, Link, breaks};
 use super::sql::{Arg, Dialect, Sql};
 use super::{Error, Result, pool};
 use deadpool::managed::Object;
+use futures_util::TryStreamExt;
 use sqlx::database::HasStatementCache;
 use sqlx::mysql::{MySql, MySqlConnection, MySqlRow};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgRow, Postgres};
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, Database, Encode, Executor, FromRow, IntoArguments, Type};
+use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, Database, Either, Encode, Executor, FromRow, IntoArguments, Type};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -229,6 +230,30 @@ impl Conn {
         done.await
     }
 
+    /// Opens a transaction of these statements on an SQLite file, all in one message to the connection's
+    /// thread; how many rows each has changed.
+    pub async fn transact(mut self, statements: Vec<Sql>) -> Result<(Self, Vec<u64>)> {
+        let texts = statements.iter().map(|sql| sql.finished(Dialect::Sqlite, &self.db.prefix));
+        let text = std::iter::once("BEGIN IMMEDIATE".to_owned()).chain(texts).collect::<Vec<_>>().join("; ");
+        let keep = statements.iter().all(|sql| sql.keep);
+        // A turn may hold megabytes of output: it is handed on, not copied.
+        let args = statements.into_iter().flat_map(|sql| sql.args);
+        self.in_transaction = true;
+        let changed = self.run(async |lease| match lease {
+            Lease::Sqlite(conn) => each_changed(conn, text, args, keep).await,
+            _ => Err(sqlx::Error::Protocol("only SQLite takes several statements at once".into())),
+        });
+        let changed = changed.await?;
+        // What BEGIN says is what the statement before it has changed.
+        Ok((self, changed.into_iter().skip(1).collect()))
+    }
+
+    pub async fn rollback(mut self) -> Result<()> {
+        self.command("ROLLBACK").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
     /// Makes the transaction durable. After an error nobody knows whether it is.
     pub async fn commit(mut self) -> Result<()> {
         self.command("COMMIT").await?;
@@ -281,8 +306,26 @@ where
     bool: for<'t> Encode<'t, DB> + Type<DB>,
     T: for<'r> FromRow<'r, DB::Row> + Send + Unpin,
 {
-    let arguments = arguments::<DB>(&sql.args)?;
+    let arguments = arguments::<DB>(sql.args.iter().cloned())?;
     sqlx::query_as_with::<DB, T, _>(AssertSqlSafe(text), arguments).persistent(sql.keep).fetch_all(conn).await
+}
+
+async fn each_changed(
+    conn: &mut SqliteConnection,
+    text: String,
+    args: impl Iterator<Item = Arg>,
+    keep: bool,
+) -> sqlx::Result<Vec<u64>> {
+    let query =
+        sqlx::query_with::<Sqlite, _>(AssertSqlSafe(text), arguments::<Sqlite>(args)?).persistent(keep);
+    let mut steps = conn.fetch_many(query);
+    let mut changed = Vec::new();
+    while let Some(step) = steps.try_next().await? {
+        if let Either::Left(done) = step {
+            changed.push(done.rows_affected());
+        }
+    }
+    Ok(changed)
 }
 
 async fn execute<DB>(conn: &mut DB::Connection, text: String, sql: &Sql) -> sqlx::Result<DB::QueryResult>
@@ -294,11 +337,11 @@ where
     Option<String>: for<'t> Encode<'t, DB> + Type<DB>,
     bool: for<'t> Encode<'t, DB> + Type<DB>,
 {
-    let arguments = arguments::<DB>(&sql.args)?;
+    let arguments = arguments::<DB>(sql.args.iter().cloned())?;
     sqlx::query_with::<DB, _>(AssertSqlSafe(text), arguments).persistent(sql.keep).execute(conn).await
 }
 
-fn arguments<DB>(args: &[Arg]) -> sqlx::Result<DB::Arguments>
+fn arguments<DB>(args: impl Iterator<Item = Arg>) -> sqlx::Result<DB::Arguments>
 where
     DB: Database + HasStatementCache,
     Option<i64>: for<'t> Encode<'t, DB> + Type<DB>,
@@ -308,12 +351,12 @@ where
     let mut out = DB::Arguments::default();
     for arg in args {
         let added = match arg {
-            Arg::Int(n) => out.add(*n),
+            Arg::Int(n) => out.add(n),
             Arg::Text(Some(s)) if DB::NAME == Postgres::NAME && s.contains('\0') => {
                 out.add(Some(s.replace('\0', "\u{fffd}")))
             }
-            Arg::Text(s) => out.add(s.clone()),
-            Arg::Bool(b) => out.add(*b),
+            Arg::Text(s) => out.add(s),
+            Arg::Bool(b) => out.add(b),
         };
         added.map_err(sqlx::Error::Encode)?;
     }

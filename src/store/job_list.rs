@@ -42,6 +42,14 @@ pub struct JobList {
     pub limit: i64,
 }
 
+impl JobList {
+    /// Whether it leaves out no job.
+    pub fn is_of_all(&self) -> bool {
+        let Self { text, enabled, running, mode, ids, .. } = self;
+        text.is_none() && enabled.is_none() && running.is_none() && mode.is_none() && ids.is_none()
+    }
+}
+
 impl JobSort {
     /// The column; the number of the job decides between equals.
     fn column(self) -> &'static str {

@@ -2,7 +2,9 @@
 
 use super::sql::{Dialect, Sql};
 use super::{Error, Result, Store};
-use crate::domain::job::{Job, JobDraft, JobId, Removal};
+use crate::domain::UtcMs;
+use crate::domain::job::{Job, JobDraft, JobId, Removal, StopReason, Story};
+use crate::domain::schedule::Schedule;
 use chrono_tz::Tz;
 
 /// A job as it is stored, with where it stands.
@@ -34,6 +36,9 @@ pub struct JobRecord {
     pub state: JobState,
     /// A run is in flight at this moment.
     pub running: bool,
+    /// Its trigger as the engine has it; a row does not hold it.
+    #[sqlx(skip)]
+    pub schedule: Option<Schedule>,
 }
 
 /// Where a job stands; see the migration for the meaning of each.
@@ -48,38 +53,78 @@ pub struct JobState {
 
 impl JobRecord {
     /// The job behind the record; an error when it was written by another version or by hand.
-    pub fn to_job(&self, server_zone: Tz) -> Result<Job> {
-        let spec = self.draft().check(server_zone).map_err(|bad| {
-            let bad: Vec<_> = bad.iter().map(ToString::to_string).collect();
-            Error::Data(format!("job {} ({}): {}", self.id, self.name, bad.join("; ")))
-        })?;
+    pub fn into_job(self, server_zone: Tz) -> Result<Job> {
+        let id = JobId(self.id);
         let removal = Removal { task: self.remove_task, log: self.remove_log };
-        Ok(Job { id: JobId(self.id), spec, removal })
+        let story = Story {
+            created: UtcMs(self.created_ms),
+            updated: UtcMs(self.updated_ms),
+            version: self.version,
+            stop_reason: self.stop_reason.as_deref().and_then(StopReason::parse),
+        };
+        let name = self.name.clone();
+        let spec = self.into_draft().check(server_zone).map_err(|bad| {
+            let bad: Vec<_> = bad.iter().map(ToString::to_string).collect();
+            Error::Data(format!("job {id} ({name}): {}", bad.join("; ")))
+        })?;
+        Ok(Job { id, spec, removal, story })
     }
 
-    fn draft(&self) -> JobDraft {
+    /// The record that a job in memory has.
+    pub fn of(job: &Job, state: JobState, running: bool) -> Self {
+        let (spec, story) = (&job.spec, &job.story);
+        let (trigger_type, cron_expr, interval_seconds) = spec.trigger.parts();
+        Self {
+            id: job.id.0,
+            name: spec.name.to_string(),
+            descr: spec.desc.to_string(),
+            trigger_type: trigger_type.into(),
+            cron_expr: cron_expr.into(),
+            interval_seconds,
+            timezone: spec.timezone.map_or("", |zone| zone.name()).into(),
+            mode: spec.mode.as_str().into(),
+            command: spec.command.to_string(),
+            enabled: spec.enabled,
+            allow_mode: spec.overlap.code(),
+            max_run_count: i64::from(spec.max_run_count),
+            misfire_policy: spec.misfire_policy.as_str().into(),
+            misfire_window: i64::try_from(spec.misfire_window.as_secs()).unwrap_or(i64::MAX),
+            recovery: spec.recovery.as_str().into(),
+            remove_task: job.removal.task,
+            remove_log: job.removal.log,
+            stop_reason: story.stop_reason.map(|reason| reason.as_str().into()),
+            created_ms: story.created.0,
+            updated_ms: story.updated.0,
+            version: story.version,
+            state,
+            running,
+            schedule: Some(spec.schedule.clone()),
+        }
+    }
+
+    fn into_draft(self) -> JobDraft {
         JobDraft {
-            name: Some(self.name.clone()),
-            desc: Some(self.descr.clone()),
-            cron_expr: Some(self.cron_expr.clone()),
-            trigger_type: Some(self.trigger_type.clone()),
+            name: Some(self.name),
+            desc: Some(self.descr),
+            cron_expr: Some(self.cron_expr),
+            trigger_type: Some(self.trigger_type),
             interval_seconds: Some(self.interval_seconds),
-            timezone: Some(self.timezone.clone()),
-            mode: Some(self.mode.clone()),
-            command: Some(self.command.clone()),
+            timezone: Some(self.timezone),
+            mode: Some(self.mode),
+            command: Some(self.command),
             state: Some(if self.enabled { 0 } else { 2 }),
             allow_mode: Some(self.allow_mode),
             max_run_count: Some(self.max_run_count),
-            misfire_policy: Some(self.misfire_policy.clone()),
+            misfire_policy: Some(self.misfire_policy),
             misfire_window: Some(self.misfire_window),
-            recovery: Some(self.recovery.clone()),
+            recovery: Some(self.recovery),
             unread: Vec::new(),
         }
     }
 }
 
 /// Which jobs a list shows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
     /// Part of the name.
     pub name: Option<String>,

@@ -40,9 +40,9 @@ async fn a_job_comes_back_as_it_was_written() {
     for given in [full, interval, draft("least")] {
         let spec = spec(given);
         let job = add_spec(&store, spec.clone()).await;
-        let read = record(&store, job.id).await.to_job(Tz::UTC).unwrap();
+        let read = record(&store, job.id).await.into_job(Tz::UTC).unwrap();
         assert_eq!((read.id, JobDraft::of(&read.spec)), (job.id, JobDraft::of(&spec)));
-        assert_eq!((read.spec.schedule, read.spec.action), (spec.schedule, spec.action));
+        assert_eq!((read.spec.action(), read.spec.schedule), (spec.action(), spec.schedule));
         assert_eq!(read.removal, Removal::default());
     }
     assert!(store.job(JobId(99)).await.unwrap().is_none());
@@ -53,7 +53,7 @@ async fn a_record_that_cannot_be_read_says_which_and_why() {
     let (store, _dir) = fresh().await;
     let job = add(&store, "a").await;
     store.raw("UPDATE tj_jobs SET mode = 'telnet'").await;
-    let error = record(&store, job.id).await.to_job(Tz::UTC).expect_err("refused").to_string();
+    let error = record(&store, job.id).await.into_job(Tz::UTC).expect_err("refused").to_string();
     assert!(error.contains("job 1 (a)") && error.contains("mode: "), "{error}");
 }
 
@@ -146,7 +146,7 @@ async fn deleting_with_and_without_runs() {
         [run(&a, None), run(&a, Some(0)), run(&b, None), run(&b, Some(0)), run(&c, None), run(&c, None)];
     commit_opens(&store, runs.to_vec()).await;
     let output = Report { stdout: "x".repeat(5_000), ..Report::new(Outcome::Success) };
-    commit_closes(&store, runs.iter().map(|r| close(r.id, output.clone())).collect()).await;
+    commit_closes(&store, runs.iter().map(|r| close(r, output.clone())).collect()).await;
     // A record made in the batch that deletes goes too.
     let last = run(&b, None);
     let batch = Batch {
@@ -170,7 +170,7 @@ async fn deleting_with_and_without_runs() {
     assert_eq!((total(a.id).await, total(b.id).await, total(c.id).await), (2, 0, 1));
     books_balance(&store).await;
     // A run of a deleted job still ends; one whose record is gone ends without a trace.
-    commit_closes(&store, vec![close(runs[2].id, output.clone()), close(runs[4].id, output)]).await;
+    commit_closes(&store, vec![close(&runs[2], output.clone()), close(&runs[4], output)]).await;
     books_balance(&store).await;
     assert_eq!(store.raw_number("SELECT count(*) FROM tj_job_state").await, 1);
     write(&store, vec![JobWrite::Delete { id: c.id, with_runs: true, version: None }]).await;
@@ -334,7 +334,7 @@ async fn runs_are_listed_by_outcome_and_over_all_jobs() {
     let opens: Vec<_> = [&a, &a, &b, &b].map(|job| run(job, None)).into();
     commit_opens(&store, opens.clone()).await;
     let outcomes = [Outcome::Success, Outcome::Failed, Outcome::Failed, Outcome::Timeout];
-    let closes = opens.iter().zip(outcomes).map(|(open, outcome)| close(open.id, Report::new(outcome)));
+    let closes = opens.iter().zip(outcomes).map(|(open, outcome)| close(open, Report::new(outcome)));
     commit_closes(&store, closes.collect()).await;
     let day = Some((NOW, UtcMs(NOW.0 + 1_000)));
     let listed = async |job: Option<JobId>, outcome| {

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod again;
+mod at_once;
 mod audit;
 mod backup;
 mod batch;
@@ -18,6 +19,8 @@ mod job_list;
 mod jobs;
 mod link;
 mod migrate;
+#[cfg(target_os = "linux")]
+mod nodelay;
 mod open;
 mod pool;
 mod record;
@@ -39,7 +42,7 @@ use sql::{Dialect, Sql};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use accounts::{Account, AccountWritten, Accounts, NewToken, Token};
+pub use accounts::{Account, AccountWritten, Accounts, NewToken, Proof, Token};
 pub use audit::{AuditList, AuditRow};
 pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};

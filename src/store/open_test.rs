@@ -233,7 +233,7 @@ async fn a_full_disk_is_over_when_there_is_room_again() {
     // This connection may not make the file larger; a new one may.
     store.raw_number("PRAGMA max_page_count = 1").await;
     let big = Report { stdout: "x".repeat(1 << 20), ..Report::new(Outcome::Success) };
-    let batch = Batch { now: NOW, closes: vec![close(open.id, big)], ..Batch::default() };
+    let batch = Batch { now: NOW, closes: vec![close(&open, big)], ..Batch::default() };
     let error = chain(&store.commit(&batch).await.unwrap_err());
     assert!(error.contains("full"), "{error}");
     store.commit(&batch).await.unwrap();

@@ -3,6 +3,7 @@
 //! once, with its cause.
 
 use super::link::Link;
+use super::server::Server;
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
 use sqlx::mysql::MySqlConnection;
@@ -28,6 +29,8 @@ pub(super) type Lease<C> = Object<Manager<C>>;
 /// How a connection is made, and looked at before it is used again.
 pub(super) struct Manager<C: Connection> {
     options: C::Options,
+    /// The server's.
+    port: u16,
     /// Run on each new connection.
     setup: String,
     link: Arc<Link>,
@@ -47,6 +50,8 @@ macro_rules! manages {
 
             async fn create(&self) -> sqlx::Result<$connection> {
                 let mut conn = self.options.connect().await?;
+                #[cfg(target_os = "linux")]
+                super::nodelay::set(self.port);
                 raw_sql(AssertSqlSafe(self.setup.clone())).execute(&mut conn).await?;
                 Ok(conn)
             }
@@ -67,19 +72,20 @@ macro_rules! manages {
 manages!(MySqlConnection);
 manages!(PgConnection);
 
-/// At most `size` connections; `wait` is how long one may take to come.
+/// At most `size` connections.
 pub(super) fn open<C>(
     options: C::Options,
+    server: &Server,
     setup: &str,
     link: &Arc<Link>,
     size: u32,
-    wait: Duration,
 ) -> Pool<C>
 where
     C: Connection + 'static,
     Manager<C>: managed::Manager<Type = C, Error = sqlx::Error>,
 {
-    let manager = Manager { options, setup: setup.to_owned(), link: link.clone() };
+    let wait = server.connect_timeout;
+    let manager = Manager { options, port: server.port, setup: setup.to_owned(), link: link.clone() };
     let pool = managed::Pool::builder(manager)
         .max_size(usize::try_from(size).unwrap_or(1))
         .wait_timeout(Some(wait))

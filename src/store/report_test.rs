@@ -14,19 +14,20 @@ async fn runs_are_counted_within_the_period() {
     let open = |id: RunId| super::NewRun { id, ..run(&a, None) };
     // The last of the period before, the first and the last of this one, the first of the next.
     let ids = [RunId(at(0).0 - 1), at(0), at(1), RunId(at(HOUR).0 - 1), at(HOUR)];
-    commit_opens(&store, ids.map(open).to_vec()).await;
-    let done = |id: RunId, ms: i64, outcome| super::RunClose {
+    let opens = ids.map(open).to_vec();
+    commit_opens(&store, opens.clone()).await;
+    let done = |n: usize, ms: i64, outcome| super::RunClose {
         end: UtcMs(NOW.0 + ms),
-        ..close(id, Report::new(outcome))
+        ..close(&opens[n], Report::new(outcome))
     };
     commit_closes(
         &store,
         vec![
-            done(ids[0], 7, Outcome::Success),
-            done(ids[1], 10, Outcome::Success),
-            done(ids[2], 30, Outcome::Success),
+            done(0, 7, Outcome::Success),
+            done(1, 10, Outcome::Success),
+            done(2, 30, Outcome::Success),
             // The clock was set back while it ran.
-            done(ids[3], -50, Outcome::Failed),
+            done(3, -50, Outcome::Failed),
         ],
     )
     .await;

@@ -116,7 +116,7 @@ impl Store {
             }
             ids.push(*id);
             bytes += size;
-            counted.add(*job, RunId(*id), outcome, -1);
+            counted.add(*job, RunId(*id), outcome.clone(), -1);
         }
         let rows = ids.len();
         let full = rows < found.len() || found.len() as i64 == most;

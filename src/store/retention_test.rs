@@ -48,7 +48,7 @@ async fn runs_older_than_the_cutoff_go() {
     assert_eq!(left(&store, &job).await, [open.id.0, queued.id.0, edge.id.0], "open runs are never deleted");
     assert_eq!(store.prune_older(NOW, behind(FIRST)).await.unwrap(), NOTHING);
     books_balance(&store).await;
-    commit_closes(&store, vec![close(open.id, Report::new(Outcome::Success))]).await;
+    commit_closes(&store, vec![close(&open, Report::new(Outcome::Success))]).await;
     assert_eq!(store.prune_older(NOW, behind(FIRST)).await.unwrap().rows, 1, "once it has ended it goes");
     books_balance(&store).await;
     let at = store.job(job.id).await.unwrap().unwrap().state.decided_ms;
@@ -109,7 +109,7 @@ async fn much_output_is_deleted_bit_by_bit_and_its_space_given_back() {
         (0..20).map(|n| NewRun { outcome: Outcome::Running, ..ended(&job, NOW, n) }).collect();
     commit_opens(&store, opens.clone()).await;
     for open in &opens {
-        commit_closes(&store, vec![close(open.id, mib.clone())]).await;
+        commit_closes(&store, vec![close(open, mib.clone())]).await;
     }
     books_balance(&store).await;
     assert!(store.system().await.unwrap().log_bytes >= 20 << 20);

@@ -155,13 +155,13 @@ async fn connect(server: &Server, version: i64, link: &Arc<Link>) -> Result<[Poo
         ServerKind::MySql => {
             migrate_mysql(server, version).await?;
             let (options, setup) = (mysql_options(server), mysql_setup(server.timeout));
-            let open = |size| pool::open(options.clone(), &setup, link, size, server.connect_timeout);
+            let open = |size| pool::open(options.clone(), server, &setup, link, size);
             [Pool::MySql(open(readers)), Pool::MySql(open(WRITERS))]
         }
         ServerKind::Postgres => {
             migrate_postgres(server, version).await?;
             let (options, setup) = (postgres_options(server), postgres_setup(server.timeout));
-            let open = |size| pool::open(options.clone(), &setup, link, size, server.connect_timeout);
+            let open = |size| pool::open(options.clone(), server, &setup, link, size);
             [Pool::Postgres(open(readers)), Pool::Postgres(open(WRITERS))]
         }
     })

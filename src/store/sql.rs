@@ -1,7 +1,7 @@
 //! The little that differs between the databases, and statements that are written once for all of
 //! them: `?` for a value, `tj_` before a table, and a table of values (`Rows`) for batches.
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 use std::fmt::Write;
 
 /// Rows of one statement on a server: its packets and its parameters are bounded.
@@ -107,6 +107,16 @@ impl Arg {
         match self {
             Self::Text(Some(text)) if text.contains('\0') => Self::Text(Some(text.replace('\0', "\u{fffd}"))),
             other => other,
+        }
+    }
+}
+
+impl Serialize for Arg {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Int(n) => n.serialize(to),
+            Self::Text(text) => text.serialize(to),
+            Self::Bool(is) => u8::from(*is).serialize(to),
         }
     }
 }
@@ -320,13 +330,7 @@ fn size(arg: &Arg) -> usize {
 
 /// All rows as one text, an array of arrays.
 fn as_json(rows: &[Vec<Arg>]) -> String {
-    let value = |arg: &Arg| match arg {
-        Arg::Int(n) => json!(n),
-        Arg::Text(s) => json!(s),
-        Arg::Bool(b) => json!(i64::from(*b)),
-    };
-    let rows: Vec<Value> = rows.iter().map(|row| row.iter().map(value).collect()).collect();
-    Value::from(rows).to_string()
+    serde_json::to_string(rows).expect("numbers and texts in memory are always JSON")
 }
 
 fn json_source(dialect: Dialect, columns: &[(&str, Kind)]) -> String {
@@ -340,7 +344,8 @@ fn json_source(dialect: Dialect, columns: &[(&str, Kind)]) -> String {
         .collect();
     let each = match dialect {
         Dialect::Postgres => "json_array_elements(CAST(? AS json))",
-        _ => "json_each(?)",
+        // The rows come as they were parsed, not as texts that each column would parse again.
+        _ => "jsonb_each(?)",
     };
     format!("(SELECT {} FROM {each}) AS v", columns.join(", "))
 }

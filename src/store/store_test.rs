@@ -4,7 +4,7 @@
 use super::batch::Cursor;
 pub(super) use super::testing::{fresh, fresh_file};
 use super::*;
-use crate::domain::job::{Job, JobDraft, JobId, JobSpec, Removal};
+use crate::domain::job::{Job, JobDraft, JobId, JobSpec, Removal, Story};
 use crate::domain::run::{FuncReport, HttpReport, Outcome, Reason, Report, RunId, Source};
 use crate::domain::{Text, UtcMs};
 use chrono_tz::Tz;
@@ -39,7 +39,9 @@ pub(super) async fn write(store: &Store, jobs: Vec<JobWrite>) -> Vec<JobWritten>
 /// A stored job.
 pub(super) async fn add_spec(store: &Store, spec: JobSpec) -> Arc<Job> {
     match write(store, vec![insert(spec.clone())]).await[..] {
-        [JobWritten::Done(id)] => Arc::new(Job { id, spec, removal: Removal::default() }),
+        [JobWritten::Done(id)] => {
+            Arc::new(Job { id, spec, removal: Removal::default(), story: Story::default() })
+        }
         ref other => panic!("{other:?}"),
     }
 }
@@ -75,8 +77,8 @@ pub(super) async fn commit_opens(store: &Store, opens: Vec<NewRun>) -> Committed
     store.commit(&Batch { now: NOW, opens, ..Batch::default() }).await.unwrap()
 }
 
-pub(super) fn close(run: RunId, report: Report) -> RunClose {
-    RunClose { run, end: UtcMs(NOW.0 + 9), reason: None, report }
+pub(super) fn close(open: &NewRun, report: Report) -> RunClose {
+    RunClose { run: open.id, job: open.job.id, end: UtcMs(NOW.0 + 9), reason: None, report }
 }
 
 pub(super) async fn commit_closes(store: &Store, closes: Vec<RunClose>) {
@@ -270,7 +272,7 @@ async fn waiting_runs_start_once_and_ended_ones_never_again() {
     let job = add(&store, "a").await;
     let (queued, ended) = (waiting(&job, Some(0)), run(&job, Some(1)));
     commit_opens(&store, vec![queued.clone(), ended.clone()]).await;
-    commit_closes(&store, vec![close(ended.id, Report::new(Outcome::Success))]).await;
+    commit_closes(&store, vec![close(&ended, Report::new(Outcome::Success))]).await;
     let start = |run: RunId, attempt: u32, child| RunStart { run, at: UtcMs(NOW.0 + 5), attempt, child };
     // A fire that waits for a run which ends within the same turn starts within it.
     let moved_up = waiting(&job, Some(2));
@@ -305,23 +307,23 @@ async fn closing_twice_is_closing_once() {
     commit_opens(&store, vec![running.clone(), queued.clone(), skipped.clone()]).await;
     let said = |text: &str| Report { stdout: text.into(), ..Report::new(Outcome::Success) };
     let stopped =
-        RunClose { reason: Some(Reason::Stopped), ..close(queued.id, Report::new(Outcome::Cancelled)) };
-    commit_closes(&store, vec![close(running.id, said("first")), stopped]).await;
+        RunClose { reason: Some(Reason::Stopped), ..close(&queued, Report::new(Outcome::Cancelled)) };
+    commit_closes(&store, vec![close(&running, said("first")), stopped]).await;
     books_balance(&store).await;
     let late = Report { exit_code: Some(1), stdout: "late".repeat(1_000), ..Report::new(Outcome::Failed) };
-    let unknown = RunId(12_345);
-    let again = [running.id, queued.id, skipped.id, unknown].map(|id| close(id, late.clone()));
+    let unknown = NewRun { id: RunId(12_345), ..run(&job, None) };
+    let again = [&running, &queued, &skipped, &unknown].map(|open| close(open, late.clone()));
     commit_closes(&store, again.to_vec()).await;
     let record = get(&store, running.id).await;
     assert_eq!((record.outcome.as_str(), record.stdout.as_deref()), ("success", Some("first")));
     assert_eq!((record.end_ms, record.exit_code), (Some(NOW.0 + 9), None));
     assert_eq!(outcome(&store, queued.id).await, ("cancelled".into(), Some("stopped".into())));
     assert_eq!(outcome(&store, skipped.id).await, ("skipped".into(), Some("overlap".into())));
-    assert!(store.run(unknown).await.unwrap().is_none());
+    assert!(store.run(unknown.id).await.unwrap().is_none());
     books_balance(&store).await;
     let third = run(&job, None);
     commit_opens(&store, vec![third.clone()]).await;
-    commit_closes(&store, vec![close(third.id, said("one")), close(third.id, said("and another"))]).await;
+    commit_closes(&store, vec![close(&third, said("one")), close(&third, said("and another"))]).await;
     assert_eq!(get(&store, third.id).await.stdout.as_deref(), Some("one"), "the first end is the end");
     books_balance(&store).await;
 }
@@ -340,7 +342,7 @@ async fn a_batch_is_all_or_nothing() {
         now: UtcMs(NOW.0 + 60_000),
         opens: vec![new.clone()],
         starts: vec![RunStart { run: open.id, at: NOW, attempt: 9, child: None }],
-        closes: vec![close(open.id, Report::new(Outcome::Success))],
+        closes: vec![close(&open, Report::new(Outcome::Success))],
         // The state of the new job has no table: this is the statement that fails, the last but one.
         jobs: vec![JobWrite::Stop { id: job.id, reason: None }, insert(spec(draft("b")))],
         clock_epoch: Some(4),
@@ -407,7 +409,7 @@ async fn text_survives_unchanged() {
             http: Some(http.clone()),
             func: Some(func.clone()),
         };
-        commit_closes(&store, vec![close(open.id, report)]).await;
+        commit_closes(&store, vec![close(&open, report)]).await;
         let r = get(&store, open.id).await;
         // Not assert_eq: a failure would print megabytes.
         let same = |got: &Option<String>, want: &str| match store.dialect() {

@@ -8,6 +8,7 @@ use super::sql::{Dialect, Kind, Rows, Sql, list};
 use super::{Result, RunsOf, Store};
 use crate::domain::UtcMs;
 use crate::domain::run::{Outcome, RunId};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Every zone's days begin at a multiple of it.
@@ -19,21 +20,25 @@ const ALL: i64 = 0;
 
 /// What one transaction changes in the counts.
 #[derive(Debug, Default)]
-pub(super) struct Counted(BTreeMap<(i64, i64, String), i64>);
+pub(super) struct Counted(BTreeMap<(i64, i64, Cow<'static, str>), i64>);
 
 impl Counted {
     /// `n` more ended runs like this one.
-    pub fn add(&mut self, job: i64, run: RunId, outcome: &str, n: i64) {
+    pub fn add(&mut self, job: i64, run: RunId, outcome: impl Into<Cow<'static, str>>, n: i64) {
+        let outcome = outcome.into();
         for (job, slot) in [(job, EVER), (ALL, EVER), (ALL, run.created_at().0 / SLOT_MS)] {
-            *self.0.entry((job, slot, outcome.to_owned())).or_default() += n;
+            *self.0.entry((job, slot, outcome.clone())).or_default() += n;
         }
+    }
+
+    /// The statements that add it up, where nothing gets fewer.
+    pub fn statements(self, dialect: Dialect) -> Vec<Sql> {
+        if self.0.is_empty() { Vec::new() } else { added(dialect, self.0) }
     }
 
     /// Comes after the transaction's change of `tj_system`: whoever holds that row has the counts to
     /// itself, so no two transactions wait for each other crosswise.
     pub async fn save(self, tx: &mut Conn) -> Result<()> {
-        const COLUMNS: &[(&str, Kind)] =
-            &[("job_id", Kind::Int), ("slot", Kind::Int), ("outcome", Kind::Text), ("runs", Kind::Int)];
         let changed: Vec<_> = self.0.into_iter().filter(|(_, n)| *n != 0).collect();
         if changed.is_empty() {
             return Ok(());
@@ -43,11 +48,7 @@ impl Counted {
             fewer.map(move |((job, slot, _), _)| if all { *slot } else { *job }).collect::<Vec<_>>()
         };
         let (jobs, slots) = (fewer(false), fewer(true));
-        let row = |((job, slot, outcome), n): ((i64, i64, String), i64)| {
-            vec![job.into(), slot.into(), outcome.into(), n.into()]
-        };
-        let rows = Rows::new(COLUMNS, changed.into_iter().map(row).collect());
-        tx.execute_all(&rows.add(tx.dialect(), "tj_run_counts", "job_id, slot, outcome", "runs")).await?;
+        tx.execute_all(&added(tx.dialect(), changed)).await?;
         if slots.is_empty() {
             return Ok(());
         }
@@ -61,6 +62,19 @@ impl Counted {
         }
         Ok(())
     }
+}
+
+fn added(
+    dialect: Dialect,
+    changed: impl IntoIterator<Item = ((i64, i64, Cow<'static, str>), i64)>,
+) -> Vec<Sql> {
+    const COLUMNS: &[(&str, Kind)] =
+        &[("job_id", Kind::Int), ("slot", Kind::Int), ("outcome", Kind::Text), ("runs", Kind::Int)];
+    let row = |((job, slot, outcome), n): ((i64, i64, Cow<'static, str>), i64)| {
+        vec![job.into(), slot.into(), outcome.into_owned().into(), n.into()]
+    };
+    let rows = Rows::new(COLUMNS, changed.into_iter().map(row).collect());
+    rows.add(dialect, "tj_run_counts", "job_id, slot, outcome", "runs")
 }
 
 /// Runs that ended in a certain way, among those created in a quarter of an hour.

@@ -36,7 +36,7 @@ async fn all_kinds(store: &Store) -> Vec<(JobId, RunId, Outcome)> {
             _ => NewRun { id, ..run(open, None) },
         });
         if opens[n].outcome == Outcome::Running && outcome != Outcome::Running {
-            closes.push(close(id, Report::new(outcome)));
+            closes.push(close(&opens[n], Report::new(outcome)));
         }
         made.push((job.id, id, outcome));
     }

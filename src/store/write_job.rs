@@ -6,7 +6,7 @@ use super::db::Conn;
 use super::sql::{Sql, list};
 use super::totals::Counted;
 use crate::domain::UtcMs;
-use crate::domain::job::{JobId, JobSpec, StopReason, Trigger};
+use crate::domain::job::{JobId, JobSpec, StopReason};
 use crate::domain::run::{Outcome, RunId};
 
 /// Makes the change; a taken name changes nothing. What it deletes of ended runs is told to `counted`.
@@ -36,7 +36,7 @@ pub(super) async fn write_job(
                 return Ok(JobWritten::Changed);
             }
             let text = format!("SELECT id FROM tj_jobs WHERE name = ? AND id <> ?{}", tx.dialect().lock());
-            let others: Vec<(i64,)> = tx.fetch(&Sql::new(text).bind(spec.name.as_str()).bind(id.0)).await?;
+            let others: Vec<(i64,)> = tx.fetch(&Sql::new(text).bind(&*spec.name).bind(id.0)).await?;
             if !others.is_empty() {
                 return Ok(JobWritten::NameTaken);
             }
@@ -94,18 +94,15 @@ async fn is_version(tx: &mut Conn, id: JobId, version: Option<i64>) -> Result<bo
 
 /// The columns that both insert and update write, in their order.
 pub(super) fn bind_spec(sql: Sql, spec: &JobSpec) -> Sql {
-    let (kind, expr, interval) = match &spec.trigger {
-        Trigger::Cron(expr) => ("cron", expr.as_str(), 0),
-        Trigger::Interval(seconds) => ("interval", "", i64::from(*seconds)),
-    };
-    sql.bind(spec.name.as_str())
-        .bind(spec.desc.as_str())
+    let (kind, expr, interval) = spec.trigger.parts();
+    sql.bind(&*spec.name)
+        .bind(&*spec.desc)
         .bind(kind)
         .bind(expr)
         .bind(interval)
         .bind(spec.timezone.map_or("", |z| z.name()))
-        .bind(spec.action.mode().as_str())
-        .bind(spec.command.as_str())
+        .bind(spec.mode.as_str())
+        .bind(&*spec.command)
         .bind(spec.enabled)
         .bind(spec.overlap.code())
         .bind(i64::from(spec.max_run_count))
@@ -145,7 +142,7 @@ async fn delete_runs(tx: &mut Conn, column: &str, id: i64, counted: &mut Counted
     let found: Vec<(i64, i64, String, i64)> = tx.fetch(&Sql::new(text).bind(id)).await?;
     for (run, job, outcome, _) in &found {
         if Outcome::parse(outcome).is_none_or(Outcome::is_final) {
-            counted.add(*job, RunId(*run), outcome, -1);
+            counted.add(*job, RunId(*run), outcome.clone(), -1);
         }
     }
     let bytes: i64 = found.iter().map(|(.., bytes)| bytes).sum();

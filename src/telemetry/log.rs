@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
@@ -33,6 +33,9 @@ pub enum Terminal {
     Silent,
 }
 
+/// Lines that may wait for the disk; their places are 32 bytes each, taken at the start.
+const LINES_MAX: usize = 16_384;
+
 /// Sets the log up for the whole process. It writes what is left when the guard is dropped.
 pub fn init(config: &Config, clock: Clock, terminal: Terminal) -> Result<(Control, WorkerGuard), LogError> {
     let LogConfig { level, days, .. } = &config.log;
@@ -41,7 +44,7 @@ pub fn init(config: &Config, clock: Clock, terminal: Terminal) -> Result<(Contro
     let daily = Daily::open(place, *days, config.zone, clock.clone());
     let tail = Tail::default();
     let daily = tail.tee(daily.map_err(|source| LogError::File { path, source })?);
-    let (writer, guard) = tracing_appender::non_blocking(daily);
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).finish(daily);
     let time = LocalTime { zone: config.zone, clock };
     let terminal = (terminal == Terminal::Lines).then(|| {
         fmt::layer()

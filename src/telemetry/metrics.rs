@@ -188,10 +188,10 @@ impl Metrics {
 
     /// The labels of the job's series. A job that got a new name starts new ones.
     fn label(&self, job: &Job) -> OfJob {
-        let mode = job.spec.action.mode().as_str();
+        let mode = job.spec.mode.as_str();
         let mut labels = self.labels();
         let known = labels.of.get(&job.id);
-        if let Some(known) = known.filter(|l| l.job_name == job.spec.name && l.mode == mode) {
+        if let Some(known) = known.filter(|l| *l.job_name == *job.spec.name && l.mode == mode) {
             return known.clone();
         }
         if let Some(old) = known.cloned() {
@@ -200,7 +200,7 @@ impl Metrics {
             return OfJob { job_id: String::new(), job_name: String::new(), mode: mode.to_owned() };
         }
         let new =
-            OfJob { job_id: job.id.to_string(), job_name: job.spec.name.clone(), mode: mode.to_owned() };
+            OfJob { job_id: job.id.to_string(), job_name: job.spec.name.to_string(), mode: mode.to_owned() };
         labels.of.insert(job.id, new.clone());
         new
     }

@@ -126,7 +126,7 @@ async fn readers_that_wait_keep_no_fire(kind: Kind) {
     app.settled().await;
     let before = proxy.made();
     let blocker = app.database().block_table("tj_jobs").await;
-    let (http, url) = (app.http.clone(), format!("{}/jobs/read?id={id}", app.url));
+    let (http, url) = (app.http.clone(), format!("{}/jobs/list?name=any", app.url));
     let readers: Vec<_> = (0..30).map(|_| tokio::spawn(http.get(&url).send())).collect();
     // As many as there are connections for readers wait now, some of them on those that were there.
     app.until(async |_| proxy.made() >= before + 5).await;

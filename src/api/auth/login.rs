@@ -1,6 +1,7 @@
 //! Logging in and out, the first account by its claim code, changing a password.
 
 use super::{Auth, COOKIE, Identity};
+use crate::api::admin;
 use crate::api::answer::{Answer, refusal};
 use crate::config::AuthMode;
 use crate::domain::account::{Role, check_password, check_username};
@@ -9,7 +10,7 @@ use crate::domain::{FieldError, Text, UtcMs};
 use crate::engine;
 use crate::password::{self, Verdict};
 use crate::private;
-use crate::store::{Account, NewToken};
+use crate::store::{Account, AccountWritten, NewToken, Proof};
 use axum::http::{StatusCode, header};
 use serde_json::json;
 use std::fs;
@@ -66,7 +67,7 @@ impl Auth {
         let stored = found.as_ref().filter(|account| account.enabled).map(|a| a.password_hash.clone());
         let given = password.to_owned();
         let verdict = self.hashing(move || password::verify(&given, stored.as_deref())).await?;
-        let Some(account) = found.filter(|_| verdict != Verdict::Wrong) else {
+        let Some(mut account) = found.filter(|_| verdict != Verdict::Wrong) else {
             tracing::warn!(client = %source, username, "a login was refused");
             self.note_refusal(username).await;
             let text = Text::new("用户名或密码错误", "user name or password is wrong");
@@ -78,7 +79,9 @@ impl Auth {
             _ => None,
         };
         let now = self.engine.now();
-        self.accounts.note_login(account.id, better.as_deref(), now).await.map_err(failed)?;
+        let noted = self.accounts.note_login(account.id, &account.password_hash, better.as_deref(), now);
+        noted.await.map_err(failed)?;
+        account.password_hash = better.unwrap_or(account.password_hash);
         tracing::info!(client = %source, username, "logged in");
         self.begin(account, source).await
     }
@@ -205,10 +208,14 @@ impl Auth {
             return Err(Answer::Invalid(vec![FieldError::new("password", text, ())]));
         }
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).give_back(source);
+        let read = account.clone();
         account.password_hash = self.hash(new).await?;
         account.updated_ms = self.engine.now().0;
         let entry = self.engine.entry(Act::PasswordChange);
-        self.accounts.save(&account, entry).await.map_err(failed)?;
+        match self.accounts.save(&account, &read, entry).await {
+            Ok(AccountWritten::Done) => {}
+            other => return Err(admin::answer(other, "", "")),
+        }
         self.forget();
         tracing::warn!(username = account.username, "a password was changed");
         self.begin(account, source).await
@@ -225,13 +232,16 @@ impl Auth {
             hash: &password::digest(&token),
             created: now,
             expires: Some(UtcMs(now.0 + SESSION_SECONDS * 1_000)),
+            proof: Proof::Password(&account.password_hash),
         };
         let role = Role::stored(&account.role).as_str();
         let by =
             By { actor: account.username.clone(), role, via: "password".into(), source: source.to_string() };
         let entry = Entry::new(now, Arc::new(by), Act::LogIn).on("account", account.id, &account.username);
-        self.accounts.add_token(&new, entry).await.map_err(failed)?;
-        Ok(Session { account, token })
+        match self.accounts.add_token(&new, entry).await.map_err(failed)? {
+            Some(_) => Ok(Session { account, token }),
+            None => Err(admin::changed_meanwhile()),
+        }
     }
 
     fn try_once(&self, source: IpAddr) -> Result<(), Answer> {
@@ -263,8 +273,12 @@ impl Auth {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Answer> {
-        let busy =
-            || refusal(StatusCode::SERVICE_UNAVAILABLE, Text::new("服务繁忙，请重试", "busy, try again"));
+        let busy = || {
+            refusal(StatusCode::SERVICE_UNAVAILABLE, Text::new("服务繁忙，请重试", "busy, try again"))
+                .header(header::RETRY_AFTER, "2")
+        };
+        // So many wait and no more: those who come in hundreds hold their connections for nobody.
+        let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
         let _place = self.hashing.acquire().await.map_err(|_| busy())?;
         tokio::task::spawn_blocking(work).await.map_err(|_| busy())
     }

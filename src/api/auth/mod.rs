@@ -36,6 +36,8 @@ const ASK_AGAIN: i64 = 1_000;
 const USE_NOTED: i64 = 60_000;
 /// Passwords that are hashed at once: each takes 19 MiB and a tenth of a second of one core.
 const HASHING: usize = 2;
+/// Passwords that may wait for that; more are told to come back.
+const WAITING: usize = 32;
 
 /// The least that a route asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,13 @@ pub(super) struct Who {
     pub via: String,
     /// Of the token, to ask again.
     hash: String,
+}
+
+impl Who {
+    /// Whether a token of a program was shown, and not a session.
+    pub fn is_program(&self) -> bool {
+        self.via != "session"
+    }
 }
 
 impl Identity {
@@ -161,6 +170,8 @@ pub(super) struct Auth {
     attempts: Mutex<Attempts>,
     refusals: Mutex<login::Refusals>,
     hashing: Semaphore,
+    /// Those who wait for it, and who are at it.
+    waiting: Semaphore,
     /// The file with the claim code.
     claim_file: PathBuf,
     claim: Mutex<Option<String>>,
@@ -176,6 +187,7 @@ impl Auth {
             attempts: Mutex::default(),
             refusals: Mutex::default(),
             hashing: Semaphore::new(HASHING),
+            waiting: Semaphore::new(WAITING),
             claim: Mutex::new(None),
             claim_file,
             accounts,

@@ -141,6 +141,10 @@ impl Crowd {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.places().open.is_empty()
+    }
+
     /// Time has passed: whoever is overdue is cut.
     pub fn sweep(&self, limits: Limits) {
         let now = Sweep(self.0.now.fetch_add(1, Ordering::AcqRel) + 1);

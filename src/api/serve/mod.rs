@@ -104,7 +104,8 @@ pub async fn serve(api: Arc<Api>, listener: TcpListener, port: u16, mut closing:
         tokio::select! {
             () = told(&mut closing) => break,
             Some(_) = tasks.join_next() => {}
-            _ = tick.tick() => crowd.sweep(api.access().limits),
+            // Without a client the server sleeps.
+            _ = tick.tick(), if !crowd.is_empty() => crowd.sweep(api.access().limits),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let access = api.access();

@@ -3,7 +3,7 @@
 use super::views::instant;
 use crate::api::Api;
 use crate::api::admin;
-use crate::api::answer::Answer;
+use crate::api::answer::{Answer, refusal};
 use crate::api::auth::Identity;
 use crate::api::auth::login::{NewAccount, failed};
 use crate::api::extract::Call;
@@ -11,7 +11,7 @@ use crate::domain::account::{Role, check_password};
 use crate::domain::audit::{self, Act};
 use crate::domain::{FieldError, Text, UtcMs};
 use crate::password;
-use crate::store::{Account, AccountWritten, NewToken, Token};
+use crate::store::{Account, AccountWritten, NewToken, Proof, Token};
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
@@ -115,6 +115,7 @@ pub(super) async fn edit(api: Arc<Api>, call: Call) -> Answer {
         Ok(None) => return no_account(),
         Err(e) => return failed(e),
     };
+    let read = account.clone();
     if let Some(password) = call.text("password") {
         if let Err(error) = check_password("password", &password, &account.username) {
             return Answer::Invalid(vec![error]);
@@ -132,7 +133,7 @@ pub(super) async fn edit(api: Arc<Api>, call: Call) -> Answer {
     }
     account.enabled = call.fields.flag("enabled").unwrap_or(account.enabled);
     account.updated_ms = api.engine.now().0;
-    let written = api.engine.accounts().save(&account, api.engine.entry(Act::AccountEdit)).await;
+    let written = api.engine.accounts().save(&account, &read, api.engine.entry(Act::AccountEdit)).await;
     api.auth.forget();
     tracing::warn!(
         by = call.identity.name(),
@@ -173,6 +174,10 @@ pub(super) async fn tokens(api: Arc<Api>, call: Call) -> Answer {
 /// A token for a program, of the account that asks; it may not do more than that account.
 pub(super) async fn add_token(api: Arc<Api>, call: Call) -> Answer {
     let Identity::Account(who) = &call.identity else { return nobody() };
+    // A token that leaked for a day must not make one that lasts.
+    if who.is_program() {
+        return no_program();
+    }
     let name = call.text("name").unwrap_or_default().trim().to_owned();
     if name.is_empty() || name.chars().count() > 100 {
         let text = Text::new("须为 1 到 100 个字符", "1 to 100 characters are wanted");
@@ -197,10 +202,12 @@ pub(super) async fn add_token(api: Arc<Api>, call: Call) -> Answer {
         hash: &password::digest(&token),
         created: now,
         expires: call.int("days").map(|days| UtcMs(now.0 + days * DAY_MS)),
+        proof: Proof::Token(who.token),
     };
     let told = audit::fields(json!({"role": new.role, "expires": new.expires.map(|at| instant(at.0))}));
     match api.engine.accounts().add_token(&new, api.engine.entry(Act::TokenAdd).after(told)).await {
-        Ok(id) => {
+        Ok(None) => admin::changed_meanwhile(),
+        Ok(Some(id)) => {
             tracing::warn!(by = who.username, name, role = new.role, "a token was made");
             Answer::bare(StatusCode::CREATED, NewTokenView { id, token })
         }
@@ -210,6 +217,9 @@ pub(super) async fn add_token(api: Arc<Api>, call: Call) -> Answer {
 
 pub(super) async fn delete_token(api: Arc<Api>, call: Call) -> Answer {
     let Identity::Account(who) = &call.identity else { return nobody() };
+    if who.is_program() && who.token != call.id() {
+        return no_program();
+    }
     let entry = api.engine.entry(Act::TokenDelete);
     let deleted = api.engine.accounts().delete_token(who.account, call.id(), entry).await;
     api.auth.forget();
@@ -218,6 +228,14 @@ pub(super) async fn delete_token(api: Arc<Api>, call: Call) -> Answer {
         Ok(false) => Answer::code(404, Text::new("令牌不存在", "there is no such token"), ()),
         Err(e) => failed(e),
     }
+}
+
+fn no_program() -> Answer {
+    let text = Text::new(
+        "令牌不能管理令牌，只能删除自己；请用账户登录",
+        "a token manages no tokens, it can only delete itself; log in with the account",
+    );
+    refusal(StatusCode::FORBIDDEN, text)
 }
 
 fn nobody() -> Answer {

@@ -130,11 +130,7 @@ async fn gathered(api: &Api, call: &Call) -> Result<Overview, Error> {
     };
     let counts = engine.counts().await?;
     let until = UtcMs(now.0 + HOUR_MS);
-    // While the database is away nothing fires, and the rest of the page is still worth seeing.
-    let upcoming = match engine.upcoming(until, UPCOMING).await {
-        Err(Error::Unavailable) => Vec::new(),
-        found => found?,
-    };
+    let upcoming = engine.upcoming(until, UPCOMING);
     let hour = engine.load(now, MINUTE, MINUTES).await?;
     let load = engine.load(now, QUARTER, QUARTERS).await?;
     Ok(Overview {

@@ -8,7 +8,6 @@ use crate::domain::action::{Mode, text as command_text};
 use crate::domain::schedule::{IntervalSchedule, Schedule};
 use crate::domain::{FieldError, Text};
 use chrono_tz::Tz;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What a client sends: every field as given, none checked.
@@ -37,18 +36,18 @@ impl JobDraft {
     /// The draft that says what `spec` says; an edit lays the given fields over it.
     pub fn of(spec: &JobSpec) -> Self {
         let (kind, cron_expr, interval) = match &spec.trigger {
-            Trigger::Cron(expr) => ("cron", Some(expr.clone()), None),
+            Trigger::Cron(expr) => ("cron", Some(expr.to_string()), None),
             Trigger::Interval(seconds) => ("interval", None, Some(i64::from(*seconds))),
         };
         Self {
-            name: Some(spec.name.clone()),
-            desc: Some(spec.desc.clone()),
+            name: Some(spec.name.to_string()),
+            desc: Some(spec.desc.to_string()),
             cron_expr,
             trigger_type: Some(kind.into()),
             interval_seconds: interval,
             timezone: spec.timezone.map(|z| z.name().into()),
-            mode: Some(spec.action.mode().as_str().into()),
-            command: Some(spec.command.clone()),
+            mode: Some(spec.mode.as_str().into()),
+            command: Some(spec.command.to_string()),
             state: Some(if spec.enabled { 0 } else { 2 }),
             allow_mode: Some(spec.overlap.code()),
             max_run_count: Some(i64::from(spec.max_run_count)),
@@ -131,14 +130,9 @@ impl JobDraft {
             keep(&mut bad, check_trigger(self.trigger_type, self.cron_expr, self.interval_seconds, zone));
         let mode = keep(&mut bad, check_mode(self.mode));
         let command = self.command.unwrap_or_default();
-        let action = match mode.map(|mode| command_text::parse(mode, &command)) {
-            Some(Ok(action)) => Some(action),
-            Some(Err(errors)) => {
-                bad.extend(errors);
-                None
-            }
-            None => None,
-        };
+        if let Some(Err(errors)) = mode.map(|mode| command_text::parse(mode, &command)) {
+            bad.extend(errors);
+        }
         let enabled = keep(&mut bad, check_state(self.state));
         let overlap = keep(&mut bad, check_overlap(self.allow_mode));
         let max_run_count =
@@ -167,7 +161,7 @@ impl JobDraft {
             desc,
             timezone,
             trigger,
-            action,
+            mode,
             enabled,
             overlap,
             max_run_count,
@@ -180,21 +174,21 @@ impl JobDraft {
                 Some(desc),
                 Some(timezone),
                 Some((trigger, schedule)),
-                Some(action),
+                Some(mode),
                 Some(enabled),
                 Some(overlap),
                 Some(max_run_count),
                 Some(misfire_policy),
                 Some(misfire_window),
                 Some(recovery),
-            ) => Ok(JobSpec {
+            ) if bad.is_empty() => Ok(JobSpec {
                 name,
                 desc,
                 trigger,
                 timezone,
                 schedule,
-                command,
-                action: Arc::new(action),
+                mode,
+                command: command.into(),
                 enabled,
                 overlap,
                 max_run_count: u32::try_from(max_run_count).unwrap_or(u32::MAX),
@@ -212,7 +206,7 @@ fn keep<T>(bad: &mut Vec<FieldError>, checked: Result<T, FieldError>) -> Option<
     checked.map_err(|e| bad.push(e)).ok()
 }
 
-fn check_name(name: Option<String>) -> Result<String, FieldError> {
+fn check_name(name: Option<String>) -> Result<Box<str>, FieldError> {
     let name = name.unwrap_or_default();
     let trimmed = name.trim();
     match trimmed.chars().count() {
@@ -230,11 +224,11 @@ fn check_name(name: Option<String>) -> Result<String, FieldError> {
             Text::new("任务名称不能包含控制字符", "control characters are not allowed in a name"),
             name,
         )),
-        _ => Ok(trimmed.to_owned()),
+        _ => Ok(trimmed.into()),
     }
 }
 
-fn check_desc(desc: Option<String>) -> Result<String, FieldError> {
+fn check_desc(desc: Option<String>) -> Result<Box<str>, FieldError> {
     let desc = desc.unwrap_or_default();
     let n = desc.chars().count();
     if n > DESC_MAX {
@@ -251,7 +245,7 @@ fn check_desc(desc: Option<String>) -> Result<String, FieldError> {
             "",
         ));
     }
-    Ok(desc)
+    Ok(desc.into())
 }
 
 fn check_zone(zone: Option<String>) -> Result<Option<Tz>, FieldError> {
@@ -290,7 +284,7 @@ fn check_trigger(
             expr,
         )),
         "cron" => match Schedule::parse(expr, zone) {
-            Ok(schedule) => Ok((Trigger::Cron(expr.to_owned()), schedule)),
+            Ok(schedule) => Ok((Trigger::Cron(expr.into()), schedule)),
             Err(text) => Err(FieldError::new("cron_expr", text, expr)),
         },
         "interval" => {

@@ -62,6 +62,19 @@ fn traces_are_the_forms_in_which_a_value_is_printed() {
 
 /// What a shell makes of a script, with a value that it would choke on.
 #[cfg(unix)]
+#[test]
+fn a_whole_url_is_known_as_it_is_understood() {
+    for (value, printed) in [
+        ("https://h.example?token=abcdefgh", "https://h.example/?token=abcdefgh"),
+        ("HTTPS://H.example:443/T/B/abcdefgh", "https://h.example/T/B/abcdefgh"),
+        // What a redirect leaves of it.
+        ("http://h.example/T/B/abcdefgh", "/T/B/abcdefgh"),
+    ] {
+        assert!(traces(value).iter().any(|trace| trace == printed), "{value}: {:?}", traces(value));
+    }
+    assert!(!traces("https://h.example/api").iter().any(|trace| trace == "/api"), "too short to be masked");
+}
+
 fn run(script: &str) -> String {
     let out = std::process::Command::new("/bin/sh")
         .args(["-c", &with_variables(script)])

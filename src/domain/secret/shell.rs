@@ -1,6 +1,6 @@
 //! Secrets in a shell's script: each becomes a variable of the environment, so that no character of a
-//! value is read by the shell and none is seen in a list of processes. The shell fills variables in
-//! everywhere but in single quotes; there the quotes are closed around it.
+//! value is read by the shell (what it puts among a program's arguments the list of processes shows). It
+//! fills variables in everywhere but in single quotes; there the quotes are closed around it.
 
 use super::{Part, Parts};
 use std::fmt::Write;

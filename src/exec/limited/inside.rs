@@ -1,16 +1,18 @@
 //! The other half, in the child: sets limits and user on itself and becomes the command. It runs before
 //! the command line is parsed, without threads, runtime or settings.
 
+use super::VARIABLE;
 use crate::domain::Text;
-use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
+use nix::unistd::{Gid, Uid, User, execve, initgroups, setgid, setuid};
 use rustix::process::{Resource, Rlimit};
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// Nobody but a person who calls this by hand sees it.
 const FAILED: u8 = 125;
@@ -68,25 +70,24 @@ impl Order {
         }
     }
 
-    /// The limit of memory comes last: this program may already have more than it.
     fn carry_out(self) -> Text {
-        let [program, arguments @ ..] = &self.command[..] else { return bad_order() };
-        let mut command = Command::new(program);
-        command.args(arguments);
+        self.prepare().map_or_else(|why| why, |image| image.become_it())
+    }
+
+    /// The limit of memory comes last: this program may already have more than it.
+    fn prepare(&self) -> Result<Image, Text> {
+        let mut environment = own_variables();
         // Away from the server's terminal: the command of another user could type into it.
         let _ = rustix::process::setsid();
-        let ready = self
-            .user
-            .as_deref()
-            .map_or(Ok(()), |name| become_user(name, &mut command))
-            .and_then(|()| self.enter())
-            .and_then(|()| limit(Resource::Cpu, self.cpu, CPU_GRACE))
-            .and_then(|()| limit(Resource::Nofile, self.files, 0))
-            .and_then(|()| limit(Resource::As, self.memory, 0));
-        match ready {
-            Ok(()) => not_started(program, &command.exec()),
-            Err(why) => why,
+        if let Some(name) = &self.user {
+            become_user(name, &mut environment)?;
         }
+        self.enter()?;
+        let image = Image::of(&self.command, &environment)?;
+        limit(Resource::Cpu, self.cpu, CPU_GRACE)?;
+        limit(Resource::Nofile, self.files, 0)?;
+        limit(Resource::As, self.memory, 0)?;
+        Ok(image)
     }
 
     /// As the user, whose directory it must be. Without 【workdir】 the server's own, where the user may
@@ -103,8 +104,51 @@ impl Order {
     }
 }
 
+/// What the command is to see: the job's variables under their names, beside ours; the marks of its
+/// processes stay ours.
+fn own_variables() -> BTreeMap<OsString, OsString> {
+    let wrapped = |name: &OsString| Some(OsString::from(name.to_str()?.strip_prefix(VARIABLE)?));
+    let (jobs, mut own): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        std::env::vars_os().partition(|(name, _)| wrapped(name).is_some());
+    for (name, value) in jobs.iter().filter_map(|(name, value)| Some((wrapped(name)?, value))) {
+        let is_mark = name.to_str().is_some_and(|name| name.starts_with("TJ_")) && own.contains_key(&name);
+        if !is_mark {
+            own.insert(name, value.clone());
+        }
+    }
+    own
+}
+
+/// All that the command is made of, made before the limit of memory: after it there may be none.
+struct Image {
+    program: OsString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Image {
+    fn of(command: &[OsString], environment: &BTreeMap<OsString, OsString>) -> Result<Self, Text> {
+        let text = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| bad_order());
+        let arguments = command.iter().map(|part| text(part.as_bytes().to_vec()));
+        let variables =
+            environment.iter().map(|(name, value)| text([name.as_bytes(), b"=", value.as_bytes()].concat()));
+        Ok(Self {
+            program: command.first().cloned().ok_or_else(bad_order)?,
+            arguments: arguments.collect::<Result<_, _>>()?,
+            environment: variables.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Comes back only when that fails.
+    fn become_it(&self) -> Text {
+        let Some(program) = self.arguments.first() else { return bad_order() };
+        let Err(cause) = execve(program, &self.arguments, &self.environment);
+        not_started(&self.program, &cause.into())
+    }
+}
+
 /// Takes on a user's groups, number and environment, for good.
-fn become_user(name: &str, command: &mut Command) -> Result<(), Text> {
+fn become_user(name: &str, environment: &mut BTreeMap<OsString, OsString>) -> Result<(), Text> {
     let found = User::from_name(name).and_then(|found| match (found, name.parse()) {
         (None, Ok(uid)) => User::from_uid(Uid::from_raw(uid)),
         (found, _) => Ok(found),
@@ -126,10 +170,8 @@ fn become_user(name: &str, command: &mut Command) -> Result<(), Text> {
         // As cron does: that of a service's user often lets nobody in.
         ("SHELL", "/bin/sh".into()),
     ] {
-        // What is there is the job's own: the server's have been taken away.
-        if std::env::var_os(name).is_none() {
-            command.env(name, value);
-        }
+        // The server's have been taken away; what is there is the job's own.
+        environment.entry(name.into()).or_insert(value);
     }
     Ok(())
 }

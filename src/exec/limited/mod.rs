@@ -21,6 +21,10 @@ pub use outside::{Complaints, command};
 /// The program's first argument for this; no command of the command line.
 pub const NAME: &str = "run-limited";
 
+/// Before the names of the job's variables on their way through our own program: with the server's rights
+/// it must not be told what to load (`LD_PRELOAD`), nor anything else, by a job.
+pub const VARIABLE: &str = "TJ_ENV_";
+
 /// What the server sets for every command, limited or not.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -113,7 +113,7 @@ async fn take_one(
         }
     };
     if !wrong.is_empty() {
-        spec.desc = described(row, &spec.desc, &wrong);
+        spec.desc = described(row, &spec.desc, &wrong).into();
         let (zh, en) = in_words(&wrong);
         changes.push(Text::new(format!("已停止：{zh}"), format!("stopped: {en}")));
     }
@@ -121,9 +121,9 @@ async fn take_one(
         changes.push(Text::new("描述已截短", "its description was cut"));
     }
     let name = names.unique(&spec.name);
-    if name != spec.name {
+    if *name != *spec.name {
         changes.push(Text::new(format!("名称重复，改为“{name}”"), format!("same name, now {name:?}")));
-        spec.name = name;
+        spec.name = name.into();
     }
     let count = match row.number("run_count") {
         Ok(count) => count.unwrap_or(0),

@@ -82,8 +82,29 @@ async fn forwarded_for_is_not_believed() {
     for name in ["X-Forwarded-For", "X-Real-IP", "Forwarded", "CF-Connecting-IP", "True-Client-IP"] {
         refused(get(&app, "/jobs/list").header(name, "10.0.0.1"), "127.0.0.1").await;
     }
-    let app = TestApp::with(&[("IP_BLACKLIST", "9.9.9.9")]).await;
-    passes(get(&app, "/jobs/list").header("X-Forwarded-For", "9.9.9.9")).await;
+    let lists = [("IP_BLACKLIST", "9.9.9.9"), ("AUTH", "off")];
+    let app = TestApp::with(&lists).await;
+    // Nobody logs in: what a proxy brings that nobody announced could be from anywhere.
+    for name in ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Forwarded-Host", "Via"] {
+        let (status, answer) = send(get(&app, "/jobs/list").header(name, "9.9.9.9")).await;
+        assert_eq!(status, 403, "{name}");
+        assert!(answer["msg"].as_str().unwrap().contains("TRUSTED_PROXIES"), "{answer}");
+    }
+    let lists = [("TRUSTED_PROXIES", "127.0.0.1"), ("IP_WHITELIST", "127.0.0.1,10.0.0.0/8")];
+    let app = TestApp::with(&lists).await;
+    passes(get(&app, "/jobs/list").header("X-Forwarded-For", "10.1.2.3")).await;
+}
+
+#[tokio::test]
+async fn no_page_frames_an_answer_and_nobody_keeps_it() {
+    let app = TestApp::with(&[]).await;
+    for path in ["/jobs/list", "/docs/", "/redoc", "/health", "/no/such/path", "/api/v1/jobs"] {
+        let answer = get(&app, path).send().await.unwrap();
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        assert!(header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+        assert!(answer.headers().contains_key("cache-control"), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ async fn a_browser_that_asks_first_is_told() {
             assert_eq!(answer.status(), 204);
             let headers = answer.headers();
             assert_eq!(headers["access-control-allow-origin"], origin);
-            assert_eq!(headers["access-control-allow-methods"], "GET, HEAD, POST, PATCH, DELETE");
+            assert_eq!(headers["access-control-allow-methods"], "GET, HEAD, POST, PUT, PATCH, DELETE");
             let allowed = headers["access-control-allow-headers"].to_str().unwrap();
             for name in ["authorization", "if-match", "content-type", "accept-language"] {
                 assert!(allowed.contains(name), "{allowed}");

@@ -40,6 +40,23 @@ async fn refused(app: &TestApp, text: &str) -> Vec<String> {
     errors.iter().map(|e| e["message"].as_str().unwrap().to_owned()).collect()
 }
 
+/// What the loader reads belongs to the command: our own program, which comes first, must not load it with
+/// our rights.
+#[tokio::test]
+async fn variables_of_a_job_reach_the_command_only() {
+    let mut app = TestApp::start().await;
+    let loaded = run(&mut app, "【command】echo done\n【files】64\n【env】LD_PRELOAD=/no/such/file.so").await;
+    let complaints = loaded["stderr"].as_str().unwrap().matches("/no/such/file.so").count();
+    assert_eq!((complaints, loaded["outcome"].as_str()), (1, Some("success")), "{loaded}");
+    let marks = run(
+        &mut app,
+        "【command】echo $TJ_EXEC_ID $TJ_ENV_A $A\n【files】64\n【env】TJ_EXEC_ID=mine|||A=b|||TJ_ENV_A=c",
+    )
+    .await;
+    let id = marks["exec_id"].as_str().unwrap();
+    assert_eq!(marks["stdout"], format!("{id} c b\n"), "the marks stay ours: {marks}");
+}
+
 #[tokio::test]
 async fn a_command_runs_as_the_user_that_it_names() {
     let mut app = TestApp::start().await;

@@ -7,6 +7,7 @@
 //! local clock shows a matching time that it has not shown before: so the second pass of a repeat
 //! fires nothing, and what a gap skipped fires once, at the gap's end.
 
+mod known;
 mod parse;
 mod pattern;
 #[cfg(test)]
@@ -17,12 +18,13 @@ mod zone;
 use super::{END_MS, Text, UtcMs};
 use chrono_tz::Tz;
 use pattern::{ALL_HOURS, Pattern};
+use std::sync::Arc;
 use zone::{Span, ZoneClock};
 
-/// A compiled cron expression in a zone. It owns no heap memory.
-#[derive(Clone, Copy, Debug)]
+/// A compiled cron expression in a zone. Both are shared with other jobs.
+#[derive(Clone, Debug)]
 pub struct CronSchedule {
-    pattern: Pattern,
+    pattern: Arc<Pattern>,
     clock: &'static ZoneClock,
 }
 
@@ -40,7 +42,7 @@ impl CronSchedule {
     /// # Errors
     /// Says which field is wrong, why, and how to mend it; also when no instant can ever match.
     pub fn parse(expr: &str, zone: Tz) -> Result<Self, Text> {
-        Ok(Self { pattern: parse::parse(expr)?, clock: ZoneClock::of(zone) })
+        Ok(Self { pattern: known::pattern(expr)?, clock: ZoneClock::of(zone) })
     }
 
     /// The zone whose clock the expression is read on.

@@ -9,7 +9,7 @@ pub(super) const DAY: i64 = 86_400;
 pub(super) const ALL_HOURS: u32 = 0xff_ffff;
 pub(super) const ALL_MONTHS: u16 = 0b1_1111_1111_1110;
 
-/// The fields; bit `n` stands for the value `n`. No heap, so that a million of them fit in memory.
+/// The fields; bit `n` stands for the value `n`. Small, as there may be a million of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
     pub seconds: u64,
