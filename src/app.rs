@@ -1,6 +1,8 @@
 //! The wiring: the one place that names every concrete type. `App::build` makes a server from
 //! settings, `App::serve` runs it to its end.
 
+#[cfg(target_os = "linux")]
+mod code_pages;
 pub mod database;
 mod descriptors;
 mod history;
@@ -181,6 +183,8 @@ impl App {
         let (closing, closed) = watch::channel(false);
         let server = api::serve(self.api.clone(), self.listener, port, closed);
         let mut server = tokio::spawn(server);
+        #[cfg(target_os = "linux")]
+        tokio::spawn(code_pages::give_back_later());
         // The console stays up while runs end, so that people see what we wait for.
         let ended = self.engine_task.await;
         self.functions_task.abort();

@@ -11,7 +11,8 @@ use sqlx::{Connection, Executor};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// Long beside what wakes each second.
+const IDLE_FOR: Duration = Duration::from_secs(30);
 /// Not due for years.
 const IDLE: [&str; 4] = ["0 0 29 2 1", "30 4 29 2 2", "15 3 29 2 3", "0 12 29 2 4"];
 
@@ -35,7 +36,7 @@ pub async fn empty(ctx: &Context) -> Result<Vec<Sample>, String> {
     let server = Server::start(&ctx.binary, &data, &[]).await?;
     let start = server.start.as_secs_f64() * 1_000.0;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let idle = server.idle(ctx.long().min(MINUTE)).await;
+    let idle = server.idle(ctx.long().min(IDLE_FOR)).await;
     let memory = server.memory();
     add_idle(&server, 1_000).await?;
     server.stop().await?;

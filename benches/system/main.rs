@@ -14,7 +14,7 @@ mod server;
 mod servers;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -36,7 +36,13 @@ pub struct Context {
     number: Cell<usize>,
     /// The rates that the first run held.
     known: RefCell<BTreeMap<&'static str, usize>>,
+    /// Rows that held the highest rate that was tried.
+    topped: RefCell<BTreeSet<&'static str>>,
+    /// Peers and services, as they name themselves.
+    beside: RefCell<BTreeSet<String>>,
     seconds: u64,
+    /// What is measured, as it was at the start: people work on while a bench runs.
+    pub commit: String,
     began: Instant,
 }
 
@@ -57,7 +63,10 @@ impl Context {
             temp: tempfile::Builder::new().prefix("data-").tempdir_in(&home).map_err(text)?,
             number: Cell::new(0),
             known: RefCell::default(),
+            topped: RefCell::default(),
+            beside: RefCell::default(),
             seconds: options.seconds,
+            commit: page::commit(),
             began: Instant::now(),
         })
     }
@@ -80,7 +89,7 @@ impl Context {
 
     /// For what shows itself in seconds.
     pub fn short(&self) -> Duration {
-        Duration::from_secs((self.seconds / 8).max(3))
+        Duration::from_secs((self.seconds / 12).max(3))
     }
 
     /// For a rate beside which a longer one stands.
@@ -100,6 +109,24 @@ impl Context {
 
     pub fn learn(&self, row: &'static str, rate: usize) {
         self.known.borrow_mut().entry(row).or_insert(rate);
+    }
+
+    /// Higher rates were not tried.
+    pub fn top(&self, row: &'static str) {
+        self.topped.borrow_mut().insert(row);
+    }
+
+    pub fn is_topped(&self, row: &str) -> bool {
+        self.topped.borrow().contains(row)
+    }
+
+    /// A program that is measured, or that a measurement needs, with its version.
+    pub fn met(&self, program: String) {
+        self.beside.borrow_mut().insert(program);
+    }
+
+    pub fn beside(&self) -> Vec<String> {
+        self.beside.borrow().iter().cloned().collect()
     }
 
     /// Since the bench began.
@@ -142,20 +169,21 @@ macro_rules! bench {
 use When::{EachRun, Once, Peer};
 
 const BENCHES: &[Bench] = &[
-    bench!("machine", EachRun, 30, machine::limits),
-    bench!("empty", EachRun, 66, held::empty),
+    bench!("machine", EachRun, 21, machine::limits),
+    bench!("empty", EachRun, 38, held::empty),
     bench!("binary", EachRun, 0, rows::binary),
     bench!("console", EachRun, 1, rows::console),
-    bench!("instants", EachRun, 7, rows::instants),
-    bench!("held", EachRun, 50, held::held),
-    bench!("writes", EachRun, 20, held::writes),
-    bench!("lateness", EachRun, 80, fires::lateness),
+    bench!("instants", EachRun, 5, rows::instants),
+    bench!("held", EachRun, 40, held::held),
+    bench!("writes", EachRun, 15, held::writes),
+    bench!("lateness", EachRun, 32, fires::lateness),
+    bench!("aligned", Once, 32, fires::aligned),
     bench!("herd", EachRun, 40, fires::herd),
-    bench!("http", EachRun, 60, fires::http_rate),
-    bench!("command", EachRun, 60, fires::command_rate),
-    bench!("func", EachRun, 120, fires::func_rate),
-    bench!("mariadb", EachRun, 60, servers::mariadb),
-    bench!("postgres", EachRun, 60, servers::postgres),
+    bench!("http", EachRun, 40, fires::http_rate),
+    bench!("command", EachRun, 40, fires::command_rate),
+    bench!("func", EachRun, 100, fires::func_rate),
+    bench!("mariadb", EachRun, 40, servers::mariadb),
+    bench!("postgres", EachRun, 40, servers::postgres),
     bench!("apscheduler", Peer, 120, peers::apscheduler),
     bench!("bullmq", Peer, 120, peers::bullmq),
     bench!("cron", Peer, 60, peers::cron),

@@ -41,13 +41,21 @@ pub fn write(out: &Path, made: &Made) -> io::Result<()> {
          | what | goal | median | from - to | | best peer beside it | part of the machine's limit |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
         env!("CARGO_PKG_VERSION"),
-        commit(),
+        ctx.commit,
         ctx.took().as_secs_f64() / 60.0,
         machine::described(ctx.data()),
     );
     for row in ROWS {
         let Some(values) = measured.get(row.id).filter(|values| !values.is_empty()) else { continue };
-        page.push_str(&line(row, values, measured));
+        page.push_str(&line(row, values, made));
+    }
+    let beside = ctx.beside();
+    if !beside.is_empty() {
+        let _ = write!(
+            page,
+            "\nBeside it ran: {}. \"At least\" is the highest rate that was tried.\n",
+            beside.join(", ")
+        );
     }
     for (bench, why) in *failed {
         let _ = write!(page, "\nNot measured, or not in each run: `{bench}`: {}\n", why.replace('\n', " "));
@@ -56,8 +64,8 @@ pub fn write(out: &Path, made: &Made) -> io::Result<()> {
     std::fs::write(out, page)
 }
 
-/// The commit that was measured.
-fn commit() -> String {
+/// The commit that is checked out.
+pub fn commit() -> String {
     let asked = Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=10"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -65,7 +73,7 @@ fn commit() -> String {
     asked.map_or_else(|_| "unknown".into(), |out| String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
-fn line(row: &Row, values: &[f64], measured: &Measured) -> String {
+fn line(row: &Row, values: &[f64], Made { ctx, measured, .. }: &Made) -> String {
     let middle = median(values);
     let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
     let (goal, met) = match row.goal {
@@ -90,8 +98,9 @@ fn line(row: &Row, values: &[f64], measured: &Measured) -> String {
         _ => peers.min_by(f64::total_cmp).map(|ratio| format!("{ratio:.1} times")),
     };
     let limit = row.limit.and_then(beside).map(|ratio| format!("{:.0} %", ratio * 100.0));
+    let least = if ctx.is_topped(row.id) { "at least " } else { "" };
     format!(
-        "| {} | {goal} | {} {} | {spread} | {met} | {} | {} |\n",
+        "| {} | {goal} | {least}{} {} | {spread} | {met} | {} | {} |\n",
         row.what,
         shown(middle),
         row.unit,

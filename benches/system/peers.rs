@@ -53,6 +53,11 @@ async fn installed(
     Ok(home)
 }
 
+/// The version that a program says it is.
+async fn version(program: impl AsRef<OsStr>, args: &[&str]) -> Result<String, String> {
+    Ok(run(tool(program, args)).await?.trim().to_owned())
+}
+
 /// What a peer's script printed about its fires.
 async fn measured(script: Command) -> Result<Found, String> {
     let text = run(script).await?;
@@ -85,6 +90,8 @@ pub async fn apscheduler(ctx: &Context) -> Result<Vec<Sample>, String> {
     let steps =
         [tool("python3", &["-m", "venv", "."]), tool("bin/pip", &["install", "--quiet", "apscheduler<4"])];
     let home = installed(ctx, "apscheduler", steps).await?;
+    let asked = "import apscheduler; print(apscheduler.version, 'on Python', __import__('platform').python_version())";
+    ctx.met(format!("APScheduler {}", version(home.join("bin/python"), &["-c", asked]).await?));
     let fires = async |rate: usize, time: Duration, kind: &str| {
         let mut script = tool(home.join("bin/python"), &[]);
         script.arg(ctx.peers.join("in_memory.py"));
@@ -105,10 +112,18 @@ pub async fn apscheduler(ctx: &Context) -> Result<Vec<Sample>, String> {
 pub async fn bullmq(ctx: &Context) -> Result<Vec<Sample>, String> {
     let install = ["install", "--silent", "--no-audit", "--no-fund", "bullmq", "ioredis"];
     let home = installed(ctx, "bullmq", [tool("npm", &install)]).await?;
+    let asked =
+        "console.log(require('./node_modules/bullmq/package.json').version, 'on Node', process.version)";
+    let mut of = tool("node", &["-e", asked]);
+    of.current_dir(&home);
+    ctx.met(format!("BullMQ {}", run(of).await?.trim()));
     // Modules are looked for beside the script.
     let script = home.join("bullmq.mjs");
     std::fs::copy(ctx.peers.join("bullmq.mjs"), &script).map_err(|e| e.to_string())?;
     let redis = Redis::start(&ctx.folder("redis")).await?;
+    ctx.met(
+        version("redis-server", &["--version"]).await?.split(" sha=").next().unwrap_or_default().to_owned(),
+    );
     let url = format!("http://{}/", target().await.map_err(|e| e.to_string())?);
     let fires = async |rate: usize, time: Duration, url: Option<&str>| {
         let mut node = tool("node", &[]);
@@ -158,6 +173,9 @@ pub async fn cron(ctx: &Context) -> Result<Vec<Sample>, String> {
     const JOBS: u64 = 3_000;
     let steps = [tool("apt-get", &["download", "-qq", "cron"]), tool("sh", &["-c", "dpkg -x cron_*.deb ."])];
     let home = installed(ctx, "cron", steps).await?;
+    let mut asked = tool("sh", &["-c", "dpkg-deb --field cron_*.deb Version"]);
+    asked.current_dir(&home);
+    ctx.met(format!("Debian's cron {}", run(asked).await?.trim()));
     let data = ctx.folder("cron");
     let (spool, out) = (data.join("crontabs"), data.join("out"));
     std::fs::create_dir_all(&spool).map_err(|e| e.to_string())?;

@@ -3,6 +3,8 @@
 
 use super::client::{Client, get, post};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -128,11 +130,25 @@ impl Server {
         Duration::from_millis(ticks * 10)
     }
 
-    /// The part of one core that it takes while nothing is asked of it, in percent.
+    /// The part of one core that it takes while nothing is asked of it, in percent. The kernel counts it in
+    /// nanoseconds for each thread; `cpu` counts ticks, of which an idle server takes a few a minute.
     pub async fn idle(&self, time: Duration) -> f64 {
-        let before = self.cpu();
+        let before = self.threads();
         tokio::time::sleep(time).await;
-        (self.cpu() - before).as_secs_f64() / time.as_secs_f64() * 100.0
+        let after = self.threads();
+        // A thread that began meanwhile has taken all of its time since; what one that ended took is not known.
+        let taken: u64 = after.iter().map(|(id, ns)| ns - before.get(id).unwrap_or(&0)).sum();
+        taken as f64 / time.as_nanos() as f64 * 100.0
+    }
+
+    /// Processor time of each of its threads, nanoseconds.
+    fn threads(&self) -> BTreeMap<OsString, u64> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let time = |task: fs::DirEntry| {
+            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            Some((task.file_name(), text.split(' ').next()?.parse().ok()?))
+        };
+        tasks.filter_map(time).collect()
     }
 
     pub fn database(&self) -> PathBuf {

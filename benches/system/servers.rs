@@ -47,9 +47,26 @@ fn drop(kind: Kind) -> String {
 
 async fn rate(ctx: &Context, row: &'static str, kind: Kind) -> Result<Vec<Sample>, String> {
     told(kind, &[drop(kind)]).await.map_err(|e| format!("no server answers: {e}"))?;
+    ctx.met(version(kind).await.map_err(|e| e.to_string())?);
     let fires = async |rate, time| fires(ctx, kind, rate, time).await;
     let held = highest(ctx, row, &RATES, ctx.middling(), fires).await?;
     Ok(vec![(row, held.map_or(0.0, |(rate, _)| rate as f64))])
+}
+
+async fn version(kind: Kind) -> Result<String, sqlx::Error> {
+    let (text,): (String,) = match kind {
+        Kind::MariaDb => {
+            sqlx::query_as("SELECT version()")
+                .fetch_one(&mut MySqlConnection::connect(MARIADB).await?)
+                .await?
+        }
+        Kind::Postgres => {
+            let mut db = PgConnection::connect(&format!("{POSTGRES}/postgres")).await?;
+            sqlx::query_as("SELECT version()").fetch_one(&mut db).await?
+        }
+    };
+    // PostgreSQL also says how it was compiled.
+    Ok(text.split(" on ").next().unwrap_or(&text).to_owned())
 }
 
 async fn fires(ctx: &Context, kind: Kind, rate: usize, time: Duration) -> Result<Found, String> {

@@ -1,6 +1,6 @@
 //! What only SQLite itself can do or say, and sqlx has no way to: copying a live database with its
 //! backup API, telling whether a file is a database, holding a connection to one harmless statement.
-//! The one file of ours with `unsafe`, but for the two calls of `confine` and `release`.
+//! With the two calls of `confine` and `release` and one in `app/code_pages.rs` this is all `unsafe` of ours.
 //!
 //! A database is never opened but by SQLite: the system drops all locks that this process holds on a
 //! file as soon as anything in it closes that file, and the next program to come would think nobody is
