@@ -55,22 +55,22 @@ async fn migrate_says_which_tool_backs_up_a_server() {
     if settings.is_empty() {
         return;
     }
-    // As version 9 made it: with a newer migration this is to undo that one.
-    let statements = ["DROP TABLE tj_audit", "DELETE FROM tj_migrations WHERE version = 10"];
+    // As version 10 made it: with a newer migration this is to undo that one. This one can run again.
+    let statements = ["DELETE FROM tj_migrations WHERE version = 11"];
     stopped.database.run(&statements).await;
     let run = |args: &[&str]| {
         run_in(stopped.folder.path(), args, settings.iter().map(|(k, v)| (k.as_str(), v.as_str()))).stdout
     };
     let plan = run(&["migrate", "--dry-run"]);
     assert!(
-        plan.contains("version 9, would be brought to 10") && plan.contains("0010 audit: would run"),
+        plan.contains("version 10, would be brought to 11") && plan.contains("0011 fire_key: would run"),
         "{plan}"
     );
     let tool = |said: &str| said.contains("mysqldump") || said.contains("pg_dump");
     assert!(tool(&plan) && plan.ends_with("nothing was changed\n"), "{plan}");
     let done = run(&["migrate"]);
     assert!(
-        tool(&done) && done.contains("0010 audit: done\n") && done.contains("from version 9 to 10"),
+        tool(&done) && done.contains("0011 fire_key: done\n") && done.contains("from version 10 to 11"),
         "{done}"
     );
 }
