@@ -23,7 +23,7 @@ COVERED := --ignore-filename-regex '(_test|tests)\.rs$$|/tests/'
 .PHONY: help env-check install install-dev install-bin build quick console clean \
 	start start-bg start-daemon stop stop-all restart reload status dev \
 	fmt format lint type-check quality check \
-	openapi bench services web-tools test test-web test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
+	openapi bench proof services web-tools test test-web test-unit test-api test-models test-core test-all test-coverage test-html test-full coverage-run \
 	security-scan init-db migrate migrate-create backup-db \
 	docker release install-service uninstall-service
 
@@ -131,6 +131,13 @@ bench: ## Measure the release build from outside, beside its peers, and write do
 	@scripts/console.sh --optional
 	$(CARGO) build --release --locked
 	$(CARGO) bench --locked --bench system -- $(ARGS)
+
+proof: ## Try to break the release build's promises, and write docs/PROOF.md (40 minutes; ARGS="kills clock")
+	@scripts/console.sh --optional
+	$(CARGO) build --release --locked
+	$(CARGO) bench --locked --bench fuzz --no-run
+	@scripts/proof-tools.sh
+	python3 -B -m proof $(ARGS)
 
 services: ## Start (and install) the database servers that the tests use
 	@scripts/services.sh

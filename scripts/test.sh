@@ -35,6 +35,6 @@ for kind in mysql postgres; do
         echo "== SKIPPED: the tests on $kind (make services starts it)"
     else
         echo "== the same on $kind"
-        run "$kind" --lib --test it -- store:: api:: engine:: copy:: --skip on_servers
+        run "$kind" --lib --test it -- store:: api:: engine:: copy:: --skip on_servers --skip sim_test
     fi
 done

@@ -70,6 +70,10 @@ fn planning_makes_lists_only() {
     let (made, fires) = allocations(|| due.plan(3_600));
     assert!(fires > 60);
     assert!(made <= 8, "{made}");
+    // A month away costs no more.
+    let (made, fires) = allocations(|| due.plan(30 * 86_400));
+    assert!(fires > 60);
+    assert!(made <= 8, "{made}");
 }
 
 #[test]

@@ -325,3 +325,7 @@ async fn next_commands(inbox: &mut mpsc::Receiver<Command>, idle: bool) -> Vec<C
     }
     commands
 }
+
+#[cfg(test)]
+#[path = "sim_test/mod.rs"]
+mod sim_test;

@@ -16,7 +16,10 @@ impl Store {
     /// the commit itself may have gone through.
     pub async fn commit(&self, batch: &Batch) -> Result<Committed> {
         self.still_there()?;
-        let done = self.try_commit(batch).await;
+        let done = self.try_commit(batch);
+        #[cfg(test)]
+        let done = self.faults.strike(done);
+        let done = done.await;
         if let Some(server) = self.write.server() {
             server.link.note_commit(&done);
         }

@@ -12,6 +12,8 @@ mod backup;
 mod batch;
 mod copy;
 mod db;
+#[cfg(test)]
+mod faults;
 mod hold;
 mod import;
 mod inspect;
@@ -47,6 +49,8 @@ pub use audit::{AuditList, AuditRow};
 pub use backup::backup;
 pub use batch::{Batch, Committed, JobWrite, JobWritten, NewRun, RunClose, RunStart, StateReset};
 pub use copy::{Copied, Progress};
+#[cfg(test)]
+pub use faults::{Fault, Faults};
 pub use hold::{Held, hold};
 pub use import::How;
 pub use inspect::{inspect, schema_of};
@@ -61,6 +65,8 @@ pub use schedules::SameSchedule;
 pub use schema::{Schema, Step, newest_schema, steps};
 pub use secrets::Sealed;
 pub use server::{Server, ServerError, ServerKind, TlsMode, inspect_server};
+#[cfg(test)]
+pub use testing::{Kept, Place, fresh_file};
 pub use totals::SlotCount;
 
 /// A failure of the database. The cause is in the chain; no text in it comes from a user.
@@ -105,6 +111,8 @@ pub struct Store {
     file: Option<Arc<open::OpenFile>>,
     /// The server's turn at this database, once `take_over` was called.
     term: Option<i64>,
+    #[cfg(test)]
+    faults: Faults,
 }
 
 /// The one row that belongs to no job.
@@ -183,6 +191,8 @@ impl Store {
     /// a server it also waits for a commit that is still under way there, as each ends with this row.
     pub async fn probe_write(&self) -> Result<()> {
         self.still_there()?;
+        #[cfg(test)]
+        self.faults.probe()?;
         let limit = self.write.server().map_or(Duration::MAX, |server| server.link.probe_patience());
         let mut conn = self.write.conn_within(limit).await?;
         let touch = Sql::new("UPDATE tj_system SET log_bytes = log_bytes");

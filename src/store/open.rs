@@ -1,6 +1,8 @@
 //! Opens an SQLite file at start: settings of each connection, migrations, and a first line of help
 //! for everything that can be wrong with the file.
 
+#[cfg(test)]
+use super::Faults;
 use super::db::{Db, Pool};
 use super::schema::{newest_schema, refusal};
 use super::sql::Dialect;
@@ -135,6 +137,8 @@ impl Store {
             place: place.into(),
             file: Some(Arc::new(OpenFile::look(path).map_err(sqlx::Error::Io)?)),
             term: None,
+            #[cfg(test)]
+            faults: Faults::default(),
         })
     }
 }

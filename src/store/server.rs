@@ -2,6 +2,8 @@
 //! the account or the server's certificate becomes one line that says what to do; no line ever holds
 //! the password.
 
+#[cfg(test)]
+use super::Faults;
 use super::db::{Db, Pool, ServerLimits};
 use super::link::Link;
 use super::schema::{DONE, Done, Schema, newest_schema, refusal};
@@ -109,7 +111,15 @@ impl Store {
         let pools = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|e| explain(server, &e))?;
         let limits = ServerLimits { timeout: server.timeout, link };
         let [read, write] = pools.map(|pool| Db::new(pool, &server.prefix, Some(limits.clone())));
-        Ok(Self { read, write, place: server.to_string().into(), file: None, term: None })
+        Ok(Self {
+            read,
+            write,
+            place: server.to_string().into(),
+            file: None,
+            term: None,
+            #[cfg(test)]
+            faults: Faults::default(),
+        })
     }
 }
 

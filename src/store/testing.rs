@@ -2,7 +2,7 @@
 //! or `postgres`. The same tests pass on each: that is what support means.
 
 use super::sql::{Dialect, Sql};
-use super::{Error, Schema, Server, ServerKind, Store, TlsMode, inspect_server, schema_of};
+use super::{Error, Faults, Schema, Server, ServerKind, Store, TlsMode, inspect_server, schema_of};
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -136,7 +136,49 @@ impl Drop for Place {
     }
 }
 
+/// What a checker looks at of a run.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Kept {
+    pub id: i64,
+    pub job_id: i64,
+    pub fire_ms: Option<i64>,
+    pub clock_epoch: i64,
+    pub source: String,
+    pub outcome: String,
+    pub reason: Option<String>,
+    pub scheduled_ms: i64,
+    pub start_ms: Option<i64>,
+    pub end_ms: Option<i64>,
+    pub attempt: i64,
+    pub missed_to_ms: Option<i64>,
+    pub missed_count: Option<i64>,
+}
+
+impl Kept {
+    /// It is a fire of the schedule, on time or made up for.
+    pub fn is_scheduled(&self) -> bool {
+        self.source == "cron" || self.source == "catchup"
+    }
+
+    /// It was claimed to run.
+    pub fn was_claimed(&self) -> bool {
+        self.outcome != "skipped" && self.outcome != "missed"
+    }
+}
+
 impl Store {
+    /// What commits go through, in this store and its clones.
+    pub fn faults(&self) -> Faults {
+        self.faults.clone()
+    }
+
+    /// Every run, oldest first.
+    pub async fn kept(&self) -> Vec<Kept> {
+        let text = "SELECT id, job_id, fire_ms, clock_epoch, source, outcome, reason, scheduled_ms, start_ms, end_ms, \
+                    attempt, missed_to_ms, missed_count FROM tj_runs ORDER BY id";
+        self.read.fetch(&Sql::new(text)).await.unwrap()
+    }
+
     /// Runs a statement beside all rules.
     pub async fn raw(&self, text: &str) -> u64 {
         self.write.execute(&Sql::new(text)).await.unwrap()

@@ -14,6 +14,8 @@ mod pattern;
 pub mod tests;
 mod words;
 mod zone;
+#[cfg(test)]
+mod zones_test;
 
 use super::{END_MS, Text, UtcMs};
 use chrono_tz::Tz;
