@@ -174,6 +174,10 @@ pub async fn highest(
         borne.push(rate);
     }
     for rate in borne.into_iter().rev() {
+        // What does not last for a moment need not be held for a minute.
+        if hold > ctx.middling() && !tried(rate, ctx.middling()).await?.is_clean() {
+            continue;
+        }
         let found = tried(rate, hold).await?;
         if found.is_clean() {
             ctx.learn(row, rate);
@@ -202,18 +206,18 @@ async fn rate(
 }
 
 pub async fn func_rate(ctx: &Context) -> Result<Vec<Sample>, String> {
-    let rates = [10_000, 15_000, 20_000, 22_500, 25_000, 27_500, 30_000, 35_000, 40_000, 50_000];
+    let rates = [10_000, 15_000, 20_000, 25_000, 30_000, 40_000, 50_000];
     rate(ctx, ("func_rate", "func_cpu"), &rates, ctx.long(), FUNC).await
 }
 
 pub async fn http_rate(ctx: &Context) -> Result<Vec<Sample>, String> {
     let url = format!("【url】http://{}/", target().await.map_err(|e| e.to_string())?);
-    let rates = [2_000, 4_000, 6_000, 8_000, 9_000, 10_000, 11_000, 12_000, 14_000, 16_000];
+    let rates = [2_000, 4_000, 6_000, 8_000, 10_000, 12_000, 14_000, 16_000];
     rate(ctx, ("http_rate", "http_cpu"), &rates, ctx.middling(), ("http", &url)).await
 }
 
 pub async fn command_rate(ctx: &Context) -> Result<Vec<Sample>, String> {
-    let rates = [500, 1_000, 1_250, 1_500, 1_750, 2_000, 2_250, 2_500, 3_000];
+    let rates = [500, 1_000, 1_500, 2_000, 2_500, 3_000];
     rate(ctx, ("command_rate", "command_cpu"), &rates, ctx.middling(), COMMAND).await
 }
 

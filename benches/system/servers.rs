@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const MARIADB: &str = "mysql://root@127.0.0.1:3306";
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432";
-const RATES: [usize; 7] = [1_000, 3_000, 6_000, 8_000, 10_000, 12_000, 15_000];
+const RATES: [usize; 5] = [3_000, 6_000, 9_000, 12_000, 15_000];
 const DELAYS: &str = "SELECT end_ms - scheduled_ms FROM tj_runs WHERE source = 'cron' AND outcome = 'success' \
                       AND end_ms IS NOT NULL AND scheduled_ms >= ";
 
