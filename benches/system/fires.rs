@@ -16,7 +16,7 @@ const COMMAND: (&str, &str) = ("command", "【command】echo done");
 /// The settings of all rows of this file.
 pub const SETTINGS: &[(&str, &str)] = &[("JOBS_MAX_CONCURRENT", "2000")];
 /// At both ends of a measurement, left out: jobs are being added, runs end.
-const EDGE: Duration = Duration::from_secs(2);
+pub const EDGE: Duration = Duration::from_secs(1);
 
 /// How the fires of a second lie in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -278,7 +278,7 @@ pub async fn herd(ctx: &Context) -> Result<Vec<Sample>, String> {
     if now() > due {
         return Err("the jobs were not added in time".into());
     }
-    tokio::time::sleep(Duration::from_millis((due - now()).unsigned_abs()) + EDGE * 2).await;
+    tokio::time::sleep(Duration::from_millis((due - now()).unsigned_abs()) + EDGE * 4).await;
     let database = server.database();
     server.stop().await?;
     let found = count(&database, due - 1_000, due + 1_000, DUE).await?;

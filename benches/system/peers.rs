@@ -103,8 +103,8 @@ pub async fn apscheduler(ctx: &Context) -> Result<Vec<Sample>, String> {
     let commands = async |rate, time| fires(rate, time, "command").await;
     Ok(vec![
         ("apscheduler_late", late.p99),
-        rate(ctx, "apscheduler_rate", &[2_000, 4_000, 6_000, 8_000, 12_000, 16_000], calls).await?,
-        rate(ctx, "apscheduler_command", &[300, 600, 900, 1_200, 1_500, 2_000], commands).await?,
+        rate(ctx, "apscheduler_rate", &[4_000, 8_000, 12_000, 16_000], calls).await?,
+        rate(ctx, "apscheduler_command", &[400, 800, 1_200, 1_600], commands).await?,
     ])
 }
 
@@ -135,8 +135,8 @@ pub async fn bullmq(ctx: &Context) -> Result<Vec<Sample>, String> {
     let http = async |rate, time| fires(rate, time, Some(&url)).await;
     Ok(vec![
         ("bullmq_late", late.p99),
-        rate(ctx, "bullmq_rate", &[2_000, 4_000, 6_000, 8_000, 12_000, 16_000], calls).await?,
-        rate(ctx, "bullmq_http", &[1_000, 2_000, 3_000, 4_000, 6_000, 8_000], http).await?,
+        rate(ctx, "bullmq_rate", &[2_000, 4_000, 8_000, 12_000], calls).await?,
+        rate(ctx, "bullmq_http", &[1_000, 2_000, 4_000, 8_000], http).await?,
     ])
 }
 

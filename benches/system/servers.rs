@@ -1,6 +1,6 @@
 //! The same fires on MariaDB and PostgreSQL. The databases are the bench's own and go afterwards.
 
-use super::fires::{FUNC, Found, SETTINGS, Spread, every_second, highest, now, summed};
+use super::fires::{EDGE, FUNC, Found, SETTINGS, Spread, every_second, highest, now, summed};
 use super::server::Server;
 use super::{Context, Sample};
 use sqlx::mysql::MySqlConnection;
@@ -86,11 +86,11 @@ async fn measured(ctx: &Context, url: &str, rate: usize, time: Duration) -> Resu
     let settings = [SETTINGS, &[("DATABASE_URL", url)]].concat();
     let server = Server::start(&ctx.binary, &data, &settings).await?;
     every_second(&server, rate, Spread::Even, FUNC.0, FUNC.1).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(EDGE).await;
     let from = now();
     tokio::time::sleep(time).await;
     let to = now();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(EDGE).await;
     server.stop().await?;
     ctx.clean(&data);
     let (from, to) = (from - from.rem_euclid(1_000) + 1_000, to - to.rem_euclid(1_000));
