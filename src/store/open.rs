@@ -124,9 +124,6 @@ impl Store {
         // Readers set nothing that would need the write lock, and are all there from the start: while
         // somebody holds that lock, people can still look.
         let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(busy);
-        // A start reads a million rows: with the library's 50 two threads would wake each other 20,000 times,
-        // and each row that waits takes 3 KB.
-        let options = options.row_buffer_size(250);
         let read = pool().min_connections(1).max_connections(READERS).connect_with(options).await?;
         let db = |pool| Db::new(Pool::Sqlite(pool), "tj_", None);
         let place =

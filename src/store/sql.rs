@@ -189,6 +189,12 @@ impl Sql {
         self
     }
 
+    /// Puts text before and behind it.
+    pub fn wrap(&mut self, before: &str, behind: &str) {
+        self.text.insert_str(0, before);
+        self.text.push_str(behind);
+    }
+
     pub fn push_bind(&mut self, text: &str, value: impl Into<Arg>) -> &mut Self {
         self.text.push_str(text);
         self.args.push(value.into());

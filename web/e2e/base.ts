@@ -36,13 +36,16 @@ export const test = plain.extend<{ watch: Watch }, { server: Server }>({
         if (dialog.type() !== 'beforeunload') wrong.push(`dialog: ${dialog.message()}`)
         void dialog.accept()
       })
-      page.on('pageerror', (error) => wrong.push(`thrown: ${error.stack ?? error.message}`))
+      page.on('pageerror', (error) => {
+        if (networkErrors && /dynamically imported module/.test(error.message)) return
+        wrong.push(`thrown: ${error.stack ?? error.message}`)
+      })
       page.on('console', (message) => {
         if (message.type() !== 'error') return
         const text = message.text()
         const status = /status of (\d+)/.exec(text)
         if (status && allowed.has(Number(status[1]))) return
-        if (networkErrors && /net::ERR_/.test(text)) return
+        if (networkErrors && /net::ERR_|Refused to apply style/.test(text)) return
         wrong.push(`console: ${text} ${message.location().url}`)
       })
       page.on('request', (request) => {

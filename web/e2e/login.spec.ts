@@ -10,7 +10,7 @@ const PASSWORD = 'correct horse'
 async function logIn(page: Page, password: string) {
   await page.getByLabel('User name').fill(NAME)
   await page.getByLabel('Password').fill(password)
-  await page.getByRole('button', { name: 'Log in' }).click()
+  await page.getByRole('button', { name: 'Log in', exact: true }).click()
 }
 
 test('from the first account on everybody logs in', async ({ page, watch }) => {
@@ -21,7 +21,7 @@ test('from the first account on everybody logs in', async ({ page, watch }) => {
   await expect(page.getByText('Nobody has to log in yet')).toBeVisible()
   await page.getByLabel('User name').fill(NAME)
   await page.getByLabel('Password').fill(PASSWORD)
-  await page.getByRole('button', { name: 'Make account' }).click()
+  await page.getByRole('button', { name: 'Make account', exact: true }).click()
   // Whoever makes it stays logged in, and is named as text.
   await expect(page.locator('.side .who')).toHaveText(NAME)
   // Also on a phone it fits.
@@ -31,7 +31,7 @@ test('from the first account on everybody logs in', async ({ page, watch }) => {
   await page.setViewportSize({ width: 1280, height: 800 })
   await page.goto(`${server.url}/#/runs`)
   await expect(page.getByRole('heading', { name: 'Runs', exact: true })).toBeVisible()
-  await page.locator('.side').getByRole('button', { name: 'Log out' }).click()
+  await page.locator('.side').getByRole('button', { name: 'Log out', exact: true }).click()
   await expect(page.getByRole('heading', { name: 'Log in', exact: true })).toBeVisible()
   await expect(page.getByRole('navigation')).toHaveCount(0)
   await logIn(page, 'wrong horse')
@@ -44,17 +44,19 @@ test('from the first account on everybody logs in', async ({ page, watch }) => {
   await page.goto(`${server.url}/#/settings`)
   await page.getByLabel('User name').fill('guest')
   await page.getByLabel('Password').fill(PASSWORD)
-  await page.getByRole('button', { name: 'Make account' }).click()
+  await page.getByRole('button', { name: 'Make account', exact: true }).click()
   await expect(page.getByText('guest', { exact: true })).toBeVisible()
-  await page.locator('.side').getByRole('button', { name: 'Log out' }).click()
+  await page.locator('.side').getByRole('button', { name: 'Log out', exact: true }).click()
+  // The page that is left has a field of that name too.
+  await expect(page.getByRole('heading', { name: 'Log in', exact: true })).toBeVisible()
   await page.getByLabel('User name').fill('guest')
   await page.getByLabel('Password').fill(PASSWORD)
-  await page.getByRole('button', { name: 'Log in' }).click()
+  await page.getByRole('button', { name: 'Log in', exact: true }).click()
   await expect(page.locator('.side .who')).toHaveText('guest')
   await expect(page.locator('.side nav a')).toHaveText(['Overview', 'Jobs', 'Runs'])
   await page.goto(`${server.url}/#/jobs`)
   await expect(page.getByRole('heading', { name: 'Jobs', exact: true })).toBeVisible()
-  await expect(page.getByRole('link', { name: 'New job' })).toHaveCount(0)
+  await expect(page.getByRole('link', { name: 'New job', exact: true })).toHaveCount(0)
   await page.goto('about:blank')
   await server.stop()
 })
@@ -68,10 +70,10 @@ test('the first account of a server that asks for a login needs its claim code',
   await page.getByLabel('Claim code').fill('a guess')
   await page.getByLabel('User name').fill('me')
   await page.getByLabel('Password').fill(PASSWORD)
-  await page.getByRole('button', { name: 'Make the account' }).click()
+  await page.getByRole('button', { name: 'Make the account', exact: true }).click()
   await expect(page.getByText('the claim code is wrong')).toBeVisible()
   await page.getByLabel('Claim code').fill(readFileSync(join(server.folder, 'data', 'claim-code'), 'utf8').trim())
-  await page.getByRole('button', { name: 'Make the account' }).click()
+  await page.getByRole('button', { name: 'Make the account', exact: true }).click()
   await expect(page.locator('.side .who')).toHaveText('me')
   await page.goto('about:blank')
   await server.stop()

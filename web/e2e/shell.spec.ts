@@ -6,7 +6,7 @@ import { startServer } from './server'
 test('the language is switched, and remembered', async ({ page }) => {
   await page.goto('/#/jobs')
   await expect(page.getByRole('heading', { name: 'Jobs', exact: true })).toBeVisible()
-  await page.getByRole('button', { name: '切换到中文' }).first().click()
+  await page.getByRole('button', { name: '切换到中文', exact: true }).first().click()
   await expect(page.getByRole('heading', { name: '任务', exact: true })).toBeVisible()
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-CN')
   await expect(page).toHaveTitle('任务 · TimerJobs')
@@ -22,7 +22,7 @@ test('what the server says is in the language of the page', async ({ page, watch
   const words = page.locator('.aside .words')
   await expect(words).toContainText(/02:30|2:30/)
   const english = await words.textContent()
-  await page.getByRole('button', { name: '切换到中文' }).first().click()
+  await page.getByRole('button', { name: '切换到中文', exact: true }).first().click()
   await expect(words).not.toHaveText(english ?? '')
   await expect(words).toContainText(/[\u4e00-\u9fff]/)
 })
@@ -31,7 +31,7 @@ test.describe('a browser in Chinese', () => {
   test.use({ locale: 'zh-CN' })
   test('gets a Chinese page', async ({ page }) => {
     await page.goto('/')
-    await expect(page.getByRole('link', { name: '总览' }).first()).toBeVisible()
+    await expect(page.getByRole('link', { name: '总览', exact: true }).first()).toBeVisible()
   })
 })
 
@@ -42,8 +42,8 @@ test('light and dark follow the system until one is chosen', async ({ page }) =>
   await expect(html).toHaveAttribute('data-theme', 'dark')
   await page.emulateMedia({ colorScheme: 'light' })
   await expect(html).toHaveAttribute('data-theme', 'light')
-  await page.getByRole('button', { name: 'Theme: system' }).first().click()
-  await page.getByRole('button', { name: 'Theme: light' }).first().click()
+  await page.getByRole('button', { name: 'Theme: system', exact: true }).first().click()
+  await page.getByRole('button', { name: 'Theme: light', exact: true }).first().click()
   await expect(html).toHaveAttribute('data-theme', 'dark')
   await page.reload()
   await expect(html).toHaveAttribute('data-theme', 'dark')
@@ -77,7 +77,7 @@ test('the page can be walked by tab, beginning with a way past the menu', async 
   await page.keyboard.press('Enter')
   await expect(page.locator('main')).toBeFocused()
   await page.keyboard.press('Tab')
-  await expect(page.getByRole('link', { name: 'Cancel' })).toBeFocused()
+  await expect(page.getByRole('link', { name: 'Cancel', exact: true })).toBeFocused()
 })
 
 test('the first load is small, packed and from here', async ({ page, server }) => {

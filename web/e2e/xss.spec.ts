@@ -43,7 +43,7 @@ test('a job of markup is text on every page that shows it', async ({ page, serve
     await asText(page)
   }
   await expect(page.getByRole('log')).toContainText('<b>red</b>')
-  await page.getByRole('searchbox', { name: 'Find in output' }).fill('<img src=x onerror')
+  await page.getByRole('searchbox', { name: 'Find in output', exact: true }).fill('<img src=x onerror')
   await expect(page.locator('.terminal mark').first()).toHaveText('<img src=x onerror')
 
   // A toast, a question and a menu show the name too.
@@ -51,9 +51,9 @@ test('a job of markup is text on every page that shows it', async ({ page, serve
   await page.getByRole('button', { name: `Run ${name} now` }).click()
   await expect(page.locator('.toast')).toContainText('<script>')
   await page.getByRole('button', { name: `More actions for ${name}` }).click()
-  await page.getByRole('menuitem', { name: 'Delete' }).click()
+  await page.getByRole('menuitem', { name: 'Delete', exact: true }).click()
   await expect(page.getByRole('alertdialog')).toContainText('<script>')
-  await page.getByRole('alertdialog').getByRole('button', { name: 'Cancel' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Cancel', exact: true }).click()
 
   await page.goto(`/#/jobs/${job.id}/edit`)
   await expect(page.getByRole('textbox', { name: 'Name', exact: true })).toHaveValue(name)
@@ -71,10 +71,10 @@ test('every field of the editor takes markup as text', async ({ page, watch }) =
     await expect(page.locator('.field .error').first()).toBeVisible()
     expect(await page.locator('main :is(script, img, iframe)').count()).toBe(0)
   }
-  await page.getByRole('button', { name: '【】 text' }).click()
-  await page.getByRole('textbox', { name: '【】 text' }).fill(`【${MARKUP[1]}】${ALL}\n${ALL}`)
+  await page.getByRole('button', { name: '【】 text', exact: true }).click()
+  await page.getByRole('textbox', { name: '【】 text', exact: true }).fill(`【${MARKUP[1]}】${ALL}\n${ALL}`)
   await expect(page.locator('.field .error').first()).toBeVisible()
-  await page.getByRole('button', { name: 'Test run' }).click()
+  await page.getByRole('button', { name: 'Test run', exact: true }).click()
   await expect(page.locator('.toast.bad')).toBeVisible()
 })
 
@@ -100,7 +100,7 @@ test('a function of markup is text', async ({ page, server }) => {
   await page.getByRole('button', { name: /^markup/ }).click()
   await asText(page)
   await page.getByLabel('Arguments').fill(MARKUP[1] ?? '')
-  await page.getByRole('button', { name: 'Try it' }).click()
+  await page.getByRole('button', { name: 'Try it', exact: true }).click()
   await expect(page.getByRole('log')).toContainText('<script>window.pwned')
   await asText(page)
 })
@@ -121,14 +121,14 @@ test('searches, address entries and files of markup are text', async ({ page, se
   await expect(page.getByText('There is no such page')).toBeVisible()
 
   await page.goto('/#/settings')
-  await page.getByRole('textbox', { name: 'IP address or CIDR block' }).first().fill(ALL)
+  await page.getByRole('textbox', { name: 'IP address or CIDR block', exact: true }).first().fill(ALL)
   await page.getByRole('button', { name: 'Add', exact: true }).first().click()
   await expect(page.locator('.toast.bad')).toBeVisible()
 
   await page.goto('/#/jobs')
-  await page.getByRole('button', { name: 'Import and export' }).click()
+  await page.getByRole('button', { name: 'Import and export', exact: true }).click()
   await page.getByRole('menuitem', { name: 'Import' }).click()
-  await page.getByRole('textbox', { name: 'Import jobs' }).fill(JSON.stringify([{ name: MARKUP[1], mode: ALL, command: ALL, [MARKUP[0] ?? '']: 1 }]))
+  await page.getByRole('textbox', { name: 'Import jobs', exact: true }).fill(JSON.stringify([{ name: MARKUP[1], mode: ALL, command: ALL, [MARKUP[0] ?? '']: 1 }]))
   await page.getByRole('button', { name: 'Check', exact: true }).click()
   await expect(page.getByRole('dialog').locator('.bad')).toContainText('<img')
   expect(await page.locator('[role=dialog] :is(script, img, iframe)').count()).toBe(0)

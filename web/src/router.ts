@@ -2,6 +2,8 @@
 // the binary then serves the console as `/` and its assets and nothing else.
 
 import { createRouter, createWebHashHistory } from 'vue-router'
+import { api } from './api'
+import { attempt } from './lib/feedback'
 import Overview from './pages/Overview.vue'
 
 export const router = createRouter({
@@ -28,9 +30,11 @@ export const router = createRouter({
 // A page that is open while the server is upgraded asks for parts that the new one does not have. It is
 // loaded anew then, at the place the reader wanted; not twice in a row, when something else is wrong.
 const RELOADED = 'tj.reloaded'
-router.onError((error, to) => {
+router.onError(async (error, to) => {
   const last = Number(sessionStorage.getItem(RELOADED) ?? 0)
   if (!/import|fetch|preload/i.test(String(error)) || Date.now() - last < 15_000) return
+  // A server that is away, or lets us in no more, has nothing newer to give: its reason is told instead.
+  if (!(await attempt(() => api.session()))) return
   sessionStorage.setItem(RELOADED, String(Date.now()))
   location.hash = to.fullPath
   location.reload()
