@@ -65,6 +65,8 @@ pub type ConfigSource = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Syn
 pub struct App {
     api: Arc<Api>,
     engine: Engine,
+    /// Since the start of the engine.
+    events: broadcast::Receiver<Event>,
     engine_task: engine::Ended,
     store: Store,
     config: Config,
@@ -105,6 +107,8 @@ impl App {
             stop,
         };
         let (engine, engine_task) = Engine::start(parts).await.context("the stored jobs cannot be read")?;
+        // Before anything is waited for: what was due fires at once.
+        let events = engine.subscribe();
         let metrics = Arc::new(Metrics::default());
         tokio::spawn(metrics.clone().listen(engine.subscribe()));
         let (reloads, asked) = config::reload::channel();
@@ -127,6 +131,7 @@ impl App {
         Ok(Self {
             api,
             engine,
+            events,
             engine_task,
             store,
             config,
@@ -172,14 +177,15 @@ impl App {
         self.reloads.clone()
     }
 
-    /// What happens in the engine from now on.
-    pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.engine.subscribe()
+    /// What happens in the engine, from its start on; asked again, from now on.
+    pub fn events(&mut self) -> broadcast::Receiver<Event> {
+        std::mem::replace(&mut self.events, self.engine.subscribe())
     }
 
     /// Serves until the engine has been told to stop and every run has ended.
     pub async fn serve(self) -> anyhow::Result<()> {
         let port = self.port();
+        drop(self.events);
         let (closing, closed) = watch::channel(false);
         let server = api::serve(self.api.clone(), self.listener, port, closed);
         let mut server = tokio::spawn(server);

@@ -159,6 +159,7 @@ test('a changed password ends all else, and this session goes on', async ({ page
 test('a viewer has an account page, and offers no more than their role', async ({ page, watch }) => {
   const server = await begin(page, watch)
   await page.locator('main').getByRole('button', { name: 'Log out', exact: true }).click()
+  await expect(page.getByRole('heading', { name: 'Log in', exact: true })).toBeVisible()
   await page.getByLabel('User name').fill('guest')
   await page.getByLabel('Password').fill(PASSWORD)
   await page.getByRole('button', { name: 'Log in', exact: true }).click()

@@ -71,7 +71,7 @@ impl TestApp {
         let (stop, stopped) = watch::channel(Stop::No);
         let parts = parts(folder.path(), &settings, &database, &clock, stopped);
         let log = parts.log.clone();
-        let app = App::build(parts).await.unwrap();
+        let mut app = App::build(parts).await.unwrap();
         let events = app.events();
         let url = format!("http://127.0.0.1:{}", app.port());
         let served = tokio::spawn(app.serve());
