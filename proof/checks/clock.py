@@ -78,7 +78,9 @@ def tried(folder: pathlib.Path, hours: int) -> str:
         missed = sum(row[3] for row in summaries)
         twice = len(rows) - len({(row[0], row[4]) for row in rows})
         demand(panics == 0 and twice == 0, f"{panics} panics, {twice} fires twice")
-        demand(len(faked.rows(fixed)) == 1, f"the fixed time fired {len(faked.rows(fixed))} times: {faked.rows(fixed)}")
+        # A correction leaves a summary beside it, which is no fire.
+        fired = [row for row in faked.rows(fixed) if row[1] != "missed"]
+        demand(len(fired) == 1, f"the fixed time fired {len(fired)} times: {fired}")
         what = f"{hours:+d} h: "
         if 0 < hours <= 3:
             # Instants that were left out are misfires: the newest run (within its window), the rest in one row.

@@ -206,6 +206,8 @@ def killed(folder: pathlib.Path, kind: str) -> str:
         until(lambda: not database.rows(
             f"SELECT 1 FROM tj_runs WHERE outcome IN ('waiting', 'running') AND scheduled_ms < {end} LIMIT 1"), 60,
             "what was due has run", 1)
+        # Also a new connection: the server has closed one that was idle for so long.
+        until(server.is_healthy, 5, "it is healthy")
         server.bulk("stop", ids)
         server.stop()
         outcomes = accounted(database.rows(
