@@ -43,7 +43,7 @@ def accounted(server: Server, ids: list[int], step: int, after: int, until_ms: i
                 instants = range(scheduled, to + 1, step)
                 demand(len(instants) == count, f"job {number}: a summary of {count} covers {len(instants)} instants")
                 due.update(instants)
-            demand(base is not None and base - after <= 2 * step, f"job {number}: its first record is of {base}")
+        demand(base is not None and base - after <= 2 * step, f"job {number}: its first record is of {base}")
         for at in range(base, until_ms, step):
             demand(due[at] == 1, f"job {number}: the fire of {at} has {due[at]} records")
         fires += len(due)
