@@ -1,9 +1,11 @@
 //! `Backup`: packs a file or folder into a new .tar.zst in a target folder, or copies an SQLite
 //! database. Symlinks are stored as links, what is neither file, folder nor link is left out and
 //! counted. The archive is written under another name, read back whole, and only then given its own.
+//! Nothing but source and target can be opened meanwhile (`confined.rs`).
 
 mod pack;
 
+use super::confined::within;
 use super::{Builtin, Call, Output, Param, Words, Work, sqlite};
 use crate::domain::Text;
 use std::fs::{self, File};
@@ -77,20 +79,18 @@ fn backup(call: &Call) -> Result<Output, Text> {
         draft: format!("{}-{}", call.ctx.exec_id, call.ctx.attempt),
     };
     let stop = &call.ctx.cancel;
-    let result =
-        if sqlite::is_database(&source) { place.copy(&source, stop) } else { place.pack(&source, stop) }?;
-    Ok(Output::same(result))
+    // A database needs the files beside it.
+    let folder = if source.is_dir() { &source } else { source.parent().unwrap_or(&source) };
+    let work = || match sqlite::is_database(&source) {
+        true => place.copy(&source, stop),
+        false => place.pack(&source, stop),
+    };
+    Ok(Output::same(within(&[folder, &target], work).map_err(|e| words(&source, &e))??))
 }
 
 /// Of our own database and those of the function Database, which may be at work.
-#[cfg(unix)]
 fn live(call: &Call) -> Vec<(u64, u64)> {
     sqlite::kept_beside(call.settings.sqlite_files())
-}
-
-#[cfg(not(unix))]
-fn live(_: &Call) -> Vec<(u64, u64)> {
-    Vec::new()
 }
 
 fn own(call: &Call) -> Result<PathBuf, Text> {
@@ -256,14 +256,8 @@ fn absolute(path: &str) -> Result<PathBuf, Text> {
     ))
 }
 
-#[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 fn words(path: &Path, error: &io::Error) -> Text {
@@ -284,6 +278,6 @@ fn words(path: &Path, error: &io::Error) -> Text {
     Text::new(format!("“{path}” {zh}"), format!("\"{path}\" {en}"))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 #[path = "backup_test.rs"]
 mod tests;

@@ -2,10 +2,13 @@
 //! file here with a `BUILTIN`, and its line in `ALL`. They take everything from the call: no
 //! clock, no globals.
 
+#[cfg(unix)]
 mod backup;
 #[cfg(unix)]
 mod beneath;
 mod cleanup;
+#[cfg(unix)]
+mod confined;
 mod database;
 mod dayin;
 mod echo;
@@ -42,6 +45,7 @@ pub(super) static ALL: &[Builtin] = &[
     email::BUILTIN,
     sms::BUILTIN,
     webhook::BUILTIN,
+    #[cfg(unix)]
     backup::BUILTIN,
     cleanup::BUILTIN,
     monitor::BUILTIN,
