@@ -42,7 +42,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use crate::engine::Stop;
 
 /// How long open requests, and then open connections to the database, get after the last run.
-const REQUESTS_GRACE: Duration = Duration::from_secs(1);
+const REQUESTS_GRACE: Duration = Duration::from_millis(500);
 
 /// What a server is built from.
 pub struct Parts {

@@ -112,6 +112,10 @@ impl Ticker {
         loop {
             // Also before the first look: a database that takes a small write may refuse the batch again.
             let stopping = *self.stop.borrow() > Stop::No;
+            if stopping {
+                // One more look, and a short one: the runs' grace has begun.
+                self.store.hurry();
+            }
             let pause = if stopping { FIRST_PAUSE } else { self.pause };
             self.refuse_while(tokio::time::sleep(pause)).await;
             self.pause = (self.pause * 2).min(LAST_PAUSE);
@@ -129,7 +133,6 @@ impl Ticker {
                 None => {}
             }
             if stopping {
-                self.store.hurry();
                 self.core().abandon(turn);
                 return false;
             }

@@ -47,7 +47,7 @@ pub async fn run(
     };
     // Declared after the child, hence dropped before it: the group is killed before its leader can
     // be reaped.
-    let mut tree = Tree::of(&child, &ctx.exec_id, &ctx.instance);
+    let mut tree = Tree::of(&child, &[&ctx.exec_id], &ctx.instance);
     announce(&child, ctx);
     let mut pipes = Pipes::of(&mut child);
     let ended = tokio::select! {
@@ -84,7 +84,7 @@ pub async fn run(
     }
 }
 
-/// TERM, the grace, then KILL until nothing of the tree is left.
+/// TERM, the grace, then KILL until nothing of the tree is left; without a grace KILL at once.
 pub(super) async fn end_tree(tree: &Tree, grace: Duration) {
     let ask = async {
         let mut alive = tree.kill(Kill::Ask).await;
@@ -95,7 +95,7 @@ pub(super) async fn end_tree(tree: &Tree, grace: Duration) {
             alive = tree.is_alive().await;
         }
     };
-    if timeout(grace, ask).await.is_ok() {
+    if !grace.is_zero() && timeout(grace, ask).await.is_ok() {
         return;
     }
     let force = async {
@@ -103,8 +103,10 @@ pub(super) async fn end_tree(tree: &Tree, grace: Duration) {
             sleep(FIRST_POLL).await;
         }
     };
-    // What survives even this hangs in the kernel; the run ends all the same.
-    let _ = timeout(FORCE_LIMIT, force).await;
+    // What survives even this hangs in the kernel, or the machine is too busy to find it; the run ends all the same.
+    if timeout(FORCE_LIMIT, force).await.is_err() {
+        tree.hunt_on();
+    }
 }
 
 /// Starts the command: directly, which is what a machine can do most often, or under its limits.

@@ -6,7 +6,10 @@ use super::unix::Kill;
 use super::{EXEC_ID, INSTANCE, Leftover};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// Between TERM and KILL after a crash; recovery has 20 s in all.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
@@ -67,11 +70,72 @@ impl Found {
     }
 }
 
+/// All processes but this one at one time, and what their environments say of us.
+#[derive(Debug, Default)]
+pub struct Census {
+    all: HashMap<u32, Stat>,
+    /// The marks that a process carries. The environment of another user's process cannot be read, and a process
+    /// may have overwritten its own: descent and group find those.
+    marks: HashMap<u32, Vec<Vec<u8>>>,
+}
+
+impl Census {
+    fn take() -> Self {
+        let Ok(entries) = std::fs::read_dir("/proc") else { return Self::default() };
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        let (mut census, me) = (Self::default(), std::process::id());
+        for pid in pids.filter(|pid| *pid != me) {
+            let Some(stat) = Stat::read(pid) else { continue };
+            census.all.insert(pid, stat);
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let is_mark =
+                |entry: &&[u8]| [EXEC_ID, INSTANCE].iter().any(|key| entry.starts_with(key.as_bytes()));
+            let marks: Vec<_> = environ.split(|b| *b == 0).filter(is_mark).map(<[u8]>::to_vec).collect();
+            if !marks.is_empty() {
+                census.marks.insert(pid, marks);
+            }
+        }
+        census
+    }
+
+    #[cfg(test)]
+    pub fn has(&self, pid: u32) -> bool {
+        self.all.contains_key(&pid)
+    }
+}
+
+/// Looks at all processes for whoever wants to know. A look reads all of /proc, so those who ask while one is made
+/// share the next: many trees that end at once cost no more looks than one.
+#[derive(Default)]
+pub struct Looks {
+    begun: AtomicU64,
+    /// The last one, and how many had begun with it.
+    last: Mutex<(u64, Arc<Census>)>,
+}
+
+/// There is one /proc.
+pub static LOOKS: std::sync::LazyLock<Looks> = std::sync::LazyLock::new(Looks::default);
+
+impl Looks {
+    /// All processes at a time after the call.
+    pub async fn look(&self) -> Arc<Census> {
+        let before = self.begun.load(Ordering::SeqCst);
+        let mut last = self.last.lock().await;
+        if last.0 <= before {
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            // It takes milliseconds on a busy machine: not on a worker of the runtime.
+            let census = tokio::task::spawn_blocking(Census::take).await.unwrap_or_default();
+            *last = (number, Arc::new(census));
+        }
+        last.1.clone()
+    }
+}
+
 /// The search for the processes of some runs, over several rounds.
 #[derive(Debug)]
 pub struct Hunt {
     instance: Vec<u8>,
-    exec_ids: HashSet<Vec<u8>>,
+    runs: HashSet<Vec<u8>>,
     /// Groups that are ours for certain, while our own unreaped child is their leader.
     groups: HashSet<u32>,
     /// Processes that proved to be ours, by pid and start time.
@@ -82,28 +146,40 @@ pub struct Hunt {
 
 impl Hunt {
     /// Of a child of this process that leads a group and is not reaped during the hunt.
-    pub fn of_child(instance: &str, exec_id: &str, pid: u32) -> Self {
-        Self { groups: HashSet::from([pid]), ..Self::of_runs(instance, [exec_id]) }
+    pub fn of_child(instance: &str, runs: &[&str], pid: u32) -> Self {
+        Self { groups: HashSet::from([pid]), ..Self::of_runs(instance, runs.iter().copied()) }
     }
 
-    fn of_runs<'a>(instance: &str, exec_ids: impl IntoIterator<Item = &'a str>) -> Self {
+    fn of_runs<'a>(instance: &str, runs: impl IntoIterator<Item = &'a str>) -> Self {
         let marker = |key: &str, value: &str| format!("{key}={value}").into_bytes();
         Self {
             instance: marker(INSTANCE, instance),
-            exec_ids: exec_ids.into_iter().map(|id| marker(EXEC_ID, id)).collect(),
+            runs: runs.into_iter().map(|id| marker(EXEC_ID, id)).collect(),
             groups: HashSet::new(),
             known: HashMap::new(),
             suspects: HashSet::new(),
         }
     }
 
+    /// What is known so far, and no group: for after their leader was reaped.
+    pub fn without_groups(&self) -> Self {
+        Self {
+            instance: self.instance.clone(),
+            runs: self.runs.clone(),
+            groups: HashSet::new(),
+            known: self.known.clone(),
+            suspects: HashSet::new(),
+        }
+    }
+
     /// Our living processes. Each is remembered, so that it is still known after its parent died.
-    pub fn find(&mut self) -> Vec<Found> {
-        let all = snapshot();
+    pub fn find(&mut self, census: &Census) -> Vec<Found> {
+        let all = &census.all;
         self.known.retain(|pid, start| all.get(pid).is_some_and(|stat| stat.start == *start));
-        for (pid, stat) in &all {
-            let known = self.known.contains_key(pid) || self.groups.contains(&stat.group);
-            if known || self.is_marked(*pid) {
+        for (pid, stat) in all {
+            if self.groups.contains(&stat.group)
+                || census.marks.get(pid).is_some_and(|marks| self.owns(marks))
+            {
                 self.known.insert(*pid, stat.start);
             }
         }
@@ -113,7 +189,7 @@ impl Hunt {
             let before = self.known.len();
             let groups: HashSet<u32> =
                 self.known.keys().filter_map(|pid| all.get(pid)).map(|stat| stat.group).collect();
-            for (pid, stat) in &all {
+            for (pid, stat) in all {
                 let kin = self.known.contains_key(&stat.parent);
                 let peer = self.suspects.contains(&stat.group) && groups.contains(&stat.group);
                 if kin || peer {
@@ -129,25 +205,9 @@ impl Hunt {
         alive.map(|(pid, stat)| Found { pid, start: stat.start, group: stat.group }).collect()
     }
 
-    /// Whether the environment of a process names one of our runs. That of another user's process
-    /// cannot be read, and a process may have overwritten its own: descent and group find those.
-    fn is_marked(&self, pid: u32) -> bool {
-        let Ok(environ) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
-        let (mut run, mut instance) = (false, false);
-        for entry in environ.split(|b| *b == 0) {
-            instance |= entry == self.instance;
-            run |= entry.starts_with(EXEC_ID.as_bytes()) && self.exec_ids.contains(entry);
-        }
-        run && instance
+    fn owns(&self, marks: &[Vec<u8>]) -> bool {
+        marks.contains(&self.instance) && marks.iter().any(|mark| self.runs.contains(mark))
     }
-}
-
-/// All processes but this one.
-fn snapshot() -> HashMap<u32, Stat> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return HashMap::new() };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let me = std::process::id();
-    pids.filter(|pid| *pid != me).filter_map(|pid| Some((pid, Stat::read(pid)?))).collect()
 }
 
 /// See `unix::kill_leftovers`.
@@ -165,7 +225,7 @@ pub fn kill_leftovers(instance: &str, runs: &[Leftover]) -> usize {
     }
     let mut seen = HashSet::new();
     let mut round = |signal| {
-        let found = hunt.find();
+        let found = hunt.find(&Census::take());
         for one in &found {
             // One TERM each: a handler that cleans up must not be entered again.
             if seen.insert((one.pid, one.start)) || signal == Signal::KILL {

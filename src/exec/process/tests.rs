@@ -130,3 +130,14 @@ fn one_that_ignores_term_is_killed_after_the_grace() {
     let took = started.elapsed();
     assert!(took >= Duration::from_secs(2) && took < SOON, "{took:?}");
 }
+
+#[tokio::test]
+async fn looks_that_are_asked_for_at_once_are_shared() {
+    let looks = super::linux::Looks::default();
+    let all = futures_util::future::join_all((0..50).map(|_| looks.look())).await;
+    // Those who ask while the first is made cannot take it: it may have passed what they want to see.
+    assert!(!std::sync::Arc::ptr_eq(&all[0], &all[1]));
+    assert!(all[2..].iter().all(|census| std::sync::Arc::ptr_eq(census, &all[1])));
+    let orphans = Orphans::start("echo $$; exec sleep 1000", &[], 1);
+    assert!(looks.look().await.has(orphans.pids[0]));
+}

@@ -6,9 +6,14 @@ use super::linux;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
-/// How long a kill waits for the look at the tree, when all threads for blocking work are taken.
+/// How long a kill waits for the look at the tree, on a machine that is too busy for it.
 #[cfg(target_os = "linux")]
-const LOOK: std::time::Duration = std::time::Duration::from_millis(300);
+const LOOK: std::time::Duration = std::time::Duration::from_millis(600);
+/// How often, and how far apart, what outlived its run's end is looked for: 10 s in all.
+#[cfg(target_os = "linux")]
+const HUNTS: u32 = 50;
+#[cfg(target_os = "linux")]
+const BETWEEN_HUNTS: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// How a process is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,21 +105,22 @@ pub fn describe_signal(status: std::process::ExitStatus) -> Option<String> {
 pub struct Tree {
     pid: u32,
     #[cfg(target_os = "linux")]
-    hunt: std::sync::Arc<std::sync::Mutex<linux::Hunt>>,
+    hunt: std::sync::Mutex<linux::Hunt>,
     /// Cleared when the leader is reaped or the tree is gone.
     armed: bool,
 }
 
 impl Tree {
-    /// The tree of a child that `shell` made.
-    pub fn of(child: &Child, exec_id: &str, instance: &str) -> Option<Self> {
+    /// The tree of a child that leads a group of its own. Processes in it carry one of the `runs` as their
+    /// `TJ_EXEC_ID`.
+    pub fn of(child: &Child, runs: &[&str], instance: &str) -> Option<Self> {
         let pid = child.id()?;
         #[cfg(not(target_os = "linux"))]
-        let _ = (exec_id, instance);
+        let _ = (runs, instance);
         Some(Self {
             pid,
             #[cfg(target_os = "linux")]
-            hunt: std::sync::Arc::new(std::sync::Mutex::new(linux::Hunt::of_child(instance, exec_id, pid))),
+            hunt: std::sync::Mutex::new(linux::Hunt::of_child(instance, runs, pid)),
             armed: true,
         })
     }
@@ -141,18 +147,43 @@ impl Tree {
         !found.is_empty()
     }
 
+    /// Goes on killing what is found for some seconds, apart from the run. The leader may be reaped meanwhile, so
+    /// nothing is known by its group any more.
+    #[cfg(target_os = "linux")]
+    pub fn hunt_on(&self) {
+        let mut hunt = self.hunt().without_groups();
+        tokio::spawn(async move {
+            for _ in 0..HUNTS {
+                tokio::time::sleep(BETWEEN_HUNTS).await;
+                let found = hunt.find(&*linux::LOOKS.look().await);
+                for one in &found {
+                    one.strike(Signal::KILL);
+                }
+                if found.is_empty() {
+                    break;
+                }
+            }
+        });
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn hunt_on(&self) {}
+
+    #[cfg(target_os = "linux")]
+    fn hunt(&self) -> std::sync::MutexGuard<'_, linux::Hunt> {
+        self.hunt.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// Whether a process of the tree is alive.
     #[cfg(target_os = "linux")]
     pub async fn is_alive(&self) -> bool {
         !self.find().await.is_empty()
     }
 
-    /// Reading all of /proc takes milliseconds on a busy machine: not on a worker of the runtime.
     #[cfg(target_os = "linux")]
     async fn find(&self) -> Vec<linux::Found> {
-        let hunt = self.hunt.clone();
-        let look = move || hunt.lock().unwrap_or_else(std::sync::PoisonError::into_inner).find();
-        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+        let census = linux::LOOKS.look().await;
+        self.hunt().find(&census)
     }
 
     #[cfg(not(target_os = "linux"))]

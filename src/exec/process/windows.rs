@@ -49,7 +49,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    pub fn of(child: &Child, _exec_id: &str, _instance: &str) -> Option<Self> {
+    pub fn of(child: &Child, _runs: &[&str], _instance: &str) -> Option<Self> {
         child.id().map(|pid| Self { pid })
     }
 
@@ -70,4 +70,6 @@ impl Tree {
     pub async fn is_alive(&self) -> bool {
         false
     }
+
+    pub fn hunt_on(&self) {}
 }

@@ -168,7 +168,16 @@ def spin(file=None):
 def tree(file):
     a = subprocess.Popen(["sleep", "300"])
     b = subprocess.Popen(["setsid", "sleep", "300"])
-    say(file, a.pid, b.pid, os.getpid())
+    here, there = os.pipe()
+    if os.fork() == 0:
+        # A daemon: neither its parent nor its group tells whose it is.
+        os.setsid()
+        if os.fork() == 0:
+            os.write(there, str(os.getpid()).encode())
+            while True: time.sleep(1)
+        os._exit(0)
+    os.wait()
+    say(file, a.pid, b.pid, os.read(here, 20).decode(), os.getpid())
     a.wait()
 def bomb(file):
     me = os.getpid()

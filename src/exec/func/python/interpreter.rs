@@ -64,7 +64,7 @@ pub async fn run_tool(mut command: Command, limit: Duration) -> Result<String, T
         _ => Text::new(format!("无法启动（{e}）"), format!("cannot be started ({e})")),
     })?;
     // When this is dropped or too slow, what the program started goes with it.
-    let mut tree = Tree::of(&child, "", "");
+    let mut tree = Tree::of(&child, &[], "");
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     let mut said = [Capture::new(SAID_MAX), Capture::new(SAID_MAX)];
     let [said_out, said_err] = &mut said;

@@ -126,11 +126,16 @@ pub struct Marks {
 
 impl Marks {
     pub fn new() -> Self {
-        // Its keys come from the system's randomness; a crate for two numbers would be too much.
-        let word = || RandomState::new().build_hasher().finish();
-        let nonce = format!("{:016x}{:016x}", word(), word());
+        let nonce = nonce();
         Self { begin: format!("\0<{nonce}\0"), end: format!("\0>{nonce}\0") }
     }
+}
+
+/// A word that nobody has used before or will guess.
+pub fn nonce() -> String {
+    // Its keys come from the system's randomness; a crate for two numbers would be too much.
+    let word = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", word(), word())
 }
 
 /// Cuts the output of one call out of what comes through a pipe.

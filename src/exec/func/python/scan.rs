@@ -61,7 +61,8 @@ impl Scan<'_> {
             .filter(|file| !self.done.contains_key(*file))
             .collect();
         let Some(first) = left.first().map(|file| (*file).to_owned()) else { return false };
-        let spawned = spawn(python, "", &self.settings.environment, Stdio::null);
+        let mark = protocol::nonce();
+        let spawned = spawn(python, "", &mark, &self.settings.environment, Stdio::null);
         let (mut child, mut wire) = match spawned {
             Ok(spawned) => spawned,
             Err(e) => {
@@ -73,7 +74,7 @@ impl Scan<'_> {
                 return false;
             }
         };
-        let mut tree = Tree::of(&child, "", "");
+        let mut tree = Tree::of(&child, &[&mark], "");
         let limit = self.settings.import_timeout;
         let mut at_work = first;
         let sent =

@@ -24,10 +24,12 @@ use tokio::time::timeout;
 /// Room in an answer for all but the value.
 const ANSWER_ROOM: usize = 1 << 20;
 
-/// A process that has been started, and our end of its wire.
+/// A process that has been started, and our end of its wire. Until a call names its run, the mark stands there: what
+/// is forked without exec shows the environment that the process began with.
 pub fn spawn(
     python: &Path,
     instance: &str,
+    mark: &str,
     environment: &Environment,
     output: fn() -> Stdio,
 ) -> io::Result<(Child, UnixStream)> {
@@ -44,7 +46,7 @@ pub fn spawn(
     for name in environment.hidden() {
         command.env_remove(name);
     }
-    command.env(process::INSTANCE, instance);
+    command.env(process::INSTANCE, instance).env(process::EXEC_ID, mark);
     Ok((command.spawn()?, UnixStream::from_std(here)?))
 }
 
@@ -75,6 +77,8 @@ pub struct Worker {
     /// Whose sources it holds.
     pub generation: u64,
     pub started: ChildStarted,
+    /// In the environment of what it forks, beside the run's of what that executes.
+    mark: String,
     child: Child,
     wire: UnixStream,
     out: Stream<ChildStdout>,
@@ -84,13 +88,15 @@ pub struct Worker {
 
 impl Worker {
     pub fn start(generation: &Generation, instance: &str, environment: &Environment) -> io::Result<Self> {
-        let (mut child, wire) = spawn(&generation.python, instance, environment, Stdio::piped)?;
+        let mark = protocol::nonce();
+        let (mut child, wire) = spawn(&generation.python, instance, &mark, environment, Stdio::piped)?;
         let pid = child.id().unwrap_or(0);
         Ok(Self {
             generation: generation.id,
             started: ChildStarted { pid, start: process::start_time(pid).unwrap_or(0) },
             out: Stream::new(child.stdout.take()),
             err: Stream::new(child.stderr.take()),
+            mark,
             child,
             wire,
             is_set_up: false,
@@ -103,7 +109,7 @@ impl Worker {
     }
 
     pub fn tree(&self, exec_id: &str, instance: &str) -> Option<Tree> {
-        Tree::of(&self.child, exec_id, instance)
+        Tree::of(&self.child, &[exec_id, &self.mark], instance)
     }
 
     /// Sends the sources when that has not been done; to be awaited to its end or not used again.
