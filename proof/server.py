@@ -114,9 +114,11 @@ class Server:
     def ask(self, method: str, path: str, body=None, *, headers: dict[str, str] | None = None,
             timeout: float = 30.0) -> tuple[int, object]:
         """One request on this thread's connection; status and the answer, JSON where it is JSON."""
-        connection = getattr(self._local, "connection", None)
-        if connection is None or connection.port != self.port:
+        connection, idle = getattr(self._local, "connection", None), time.monotonic() - getattr(self._local, "used", 0)
+        # The server ends a connection that is idle for 80 s.
+        if connection is None or connection.port != self.port or idle > 60:
             connection = self._local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        self._local.used = time.monotonic()
         sent = json.dumps(body).encode() if body is not None and not isinstance(body, bytes) else body
         headers = {"Accept-Language": "en"} | ({"Content-Type": "application/json"} if body is not None else {}) \
             | (headers or {})

@@ -163,8 +163,9 @@ def accounted(rows: list[list[str]], ids: list[int], first: int, end: int) -> co
     """Each second from `first` to `end` has exactly one record of each job: a run that has ended, or its place in a
     range of missed ones. Answers how many instants had which outcome."""
     records, outcomes = collections.Counter(), collections.Counter()
-    for number, scheduled, outcome, to, count, ended in rows:
+    for number, scheduled, outcome, reason, to, count, ended in rows:
         instants = [int(scheduled)]
+        demand(outcome not in ("skipped", "missed") or reason != "NULL", f"job {number}, {scheduled}: {outcome}, why?")
         if outcome == "missed":
             instants = range(int(scheduled), int(to) + 1, 1000)
             demand(len(instants) == int(count), f"job {number}: a range of {count} holds {len(instants)} instants")
@@ -185,6 +186,7 @@ def killed(folder: pathlib.Path, kind: str) -> str:
     with Database(kind, folder) as database, Server(folder, {"DATABASE_URL": database.url}) as server:
         ids = server.add(jobs)
         first = now() // 1000 * 1000 + 1000
+        until(file.exists, 30, "jobs fire")
         for n in range(KILLS):
             time.sleep(chance.uniform(1, 4))
             at = now()
@@ -211,7 +213,8 @@ def killed(folder: pathlib.Path, kind: str) -> str:
         server.bulk("stop", ids)
         server.stop()
         outcomes = accounted(database.rows(
-            "SELECT job_id, scheduled_ms, outcome, missed_to_ms, missed_count, end_ms FROM tj_runs"), ids, first, end)
+            "SELECT job_id, scheduled_ms, outcome, reason, missed_to_ms, missed_count, end_ms FROM tj_runs"),
+            ids, first, end)
         known = {(number, int(scheduled)): outcome for number, scheduled, outcome in database.rows(
             "SELECT job_id, scheduled_ms, outcome FROM tj_runs WHERE outcome NOT IN ('missed', 'skipped')")}
         panics = server.panics()

@@ -2,6 +2,7 @@
 folder that is swapped for a symlink, and back, as fast as the kernel can, while jobs go through it."""
 
 import ctypes
+import errno
 import multiprocessing
 import os
 import pathlib
@@ -73,9 +74,10 @@ class Swapped:
         parent = os.getppid()
         while os.getppid() == parent:
             for one, other in names:
-                if rename(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) != 0:
+                if rename(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) == 0:
+                    self._count.value += 1
+                elif ctypes.get_errno() != errno.ENOENT:
                     raise OSError(ctypes.get_errno(), "renameat2")
-            self._count.value += 1
 
     def __enter__(self):
         self._process.start()
@@ -215,7 +217,19 @@ def race_file(records: Records, root: pathlib.Path, outside: Outside) -> str:
     commands = [f"File {operation},{path},changed" for path in paths
                 for operation in ("read", "append", "write", "read", "delete", "write", "list", "exists")]
     commands += ["File list,swap", "File list,deep/swap/sub"]
-    return records.race("File", swapped, commands, RACE_SECONDS)
+    pair, new = (root / "leaf.txt", root / "leaf.other"), root / "leaf.new"
+
+    def again() -> None:
+        # What is deleted or replaced comes back, so that one of the two is always a link.
+        links = sum(name.is_symlink() for name in pair)
+        if links == 0:
+            new.symlink_to(outside.folder / "secret.txt")
+            new.replace(pair[1])
+        if links == 2 or not all(os.path.lexists(name) for name in pair):
+            new.write_text("inside")
+            new.replace(pair[0])
+
+    return records.race("File", swapped, commands, RACE_SECONDS, again)
 
 
 def race_cleanup(records: Records, root: pathlib.Path, outside: Outside) -> str:

@@ -122,7 +122,7 @@ def acknowledged(folder: pathlib.Path) -> str:
 
     killed = 0
     with Server(folder) as server:
-        clients = [threading.Thread(target=client, args=[server, n]) for n in range(8)]
+        clients = [threading.Thread(target=client, args=[server, n], daemon=True) for n in range(8)]
         for thread in clients:
             thread.start()
         while len(taken) < 1000:

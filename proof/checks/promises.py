@@ -17,8 +17,16 @@ class Clients:
     def __init__(self, number: int, work):
         self.asked, self._stop = 0, threading.Event()
         self._threads = [threading.Thread(target=self._run, args=[work, random.Random(n)]) for n in range(number)]
+
+    def __enter__(self):
         for thread in self._threads:
             thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self, work, chance: random.Random) -> None:
         while not self._stop.is_set():
@@ -28,11 +36,6 @@ class Clients:
             except OSError:
                 time.sleep(0.05)
             time.sleep(0.02)
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
 
 @check("20 serial jobs of 1.5 s every second, ten that skip and ten that queue, 8 clients calling run, 6 times "
@@ -48,15 +51,14 @@ def overlap(folder: pathlib.Path) -> str:
                 overlap="skip" if n < 10 else "queue", recovery="rerun" if n % 2 else "never") for n in range(20)]
     with Server(folder, {"JOBS_MANUAL_ALLOW_CONCURRENT": "false"}) as server:
         ids = server.add(jobs)
-        clients = Clients(8, lambda some: server.ask("POST", "/jobs/run", {"id": some.choice(ids)}, timeout=5))
-        for _ in range(6):
-            time.sleep(chance.uniform(5, 8))
-            server.kill()
-            server.start()
-        time.sleep(5)
-        # A job that was in flight at three crashes in a row is paused (semantics 9): those are not running now.
-        paused = server.rows("SELECT count(*) FROM tj_jobs WHERE enabled = 0")[0][0]
-        clients.stop()
+        with Clients(8, lambda some: server.ask("POST", "/jobs/run", {"id": some.choice(ids)}, timeout=5)) as clients:
+            for _ in range(6):
+                time.sleep(chance.uniform(5, 8))
+                server.kill()
+                server.start()
+            time.sleep(5)
+            # A job that was in flight at three crashes in a row is paused (semantics 9): those are not running now.
+            paused = server.rows("SELECT count(*) FROM tj_jobs WHERE enabled = 0")[0][0]
         server.bulk("stop", ids)
         server.stop()
         skipped = dict(server.rows("SELECT reason, count(*) FROM tj_runs WHERE outcome = 'skipped' GROUP BY reason"))
@@ -95,14 +97,13 @@ def run_limit(folder: pathlib.Path) -> str:
             else:
                 server.ask("POST", "/jobs/restart", {"id": number}, timeout=5)
 
-        clients = Clients(50, press)
-        for _ in range(3):
-            time.sleep(3)
-            server.kill()
-            server.start()
-        time.sleep(5)
-        clients.stop()
-        left = "SELECT id FROM tj_jobs WHERE run_count < 7"
+        with Clients(50, press) as clients:
+            for _ in range(3):
+                time.sleep(3)
+                server.kill()
+                server.start()
+            time.sleep(5)
+        left = "SELECT job_id FROM tj_job_state WHERE run_count < 7"
 
         def finished() -> bool:
             waiting = [number for (number,) in server.rows(left)]
@@ -117,7 +118,7 @@ def run_limit(folder: pathlib.Path) -> str:
         counts = dict(server.rows(
             "SELECT job_id, count(*) FROM tj_runs WHERE source = 'cron' AND missed_to_ms IS NULL "
             "AND outcome NOT IN ('skipped', 'missed') GROUP BY job_id"))
-        stored = {id: count for id, count in server.rows("SELECT id, run_count FROM tj_jobs")}
+        stored = dict(server.rows("SELECT job_id, run_count FROM tj_job_state"))
         by_hand = {f"{run:016x}" for (run,) in server.rows("SELECT id FROM tj_runs WHERE source != 'cron'")}
     started = [line for line in lines(file) if line[1] not in by_hand]
     wrong = {number: counts.get(number, 0) for number in ids if counts.get(number, 0) != 7 or stored[number] != 7}

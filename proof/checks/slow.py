@@ -108,8 +108,10 @@ def wave(folder: pathlib.Path, settings: dict[str, str], allowed: dict[str, floa
         run = f"{server.rows('SELECT id FROM tj_runs')[0][0]:016x}"
         before, peak, most = server.memory(), 0.0, 0
         longest = max(allowed.values()) + MOST + 5
-        slow = subprocess.Popen([sys.executable, "-B", "-m", __name__, str(server.port), run, str(longest)], cwd=ROOT,
-                                stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        # Into a file: a pipe that nobody reads yet has no room for two thousand of them.
+        with (folder / "ended").open("wb") as told:
+            slow = subprocess.Popen([sys.executable, "-B", "-m", __name__, str(server.port), run, str(longest)],
+                                    cwd=ROOT, stdout=told, stdin=subprocess.DEVNULL)
         try:
             took = []
             while slow.poll() is None:
@@ -117,12 +119,12 @@ def wave(folder: pathlib.Path, settings: dict[str, str], allowed: dict[str, floa
                 if len(took) % 20 == 0:
                     peak, most = max(peak, server.memory()), max(most, server.descriptors())
                 time.sleep(0.02)
-            ended = json.loads(slow.stdout.read())
         finally:
             slow.kill()
             slow.wait()
-            slow.stdout.close()
-        demand(slow.returncode == 0 and len(ended) == CLIENTS, f"the clients ended with {slow.returncode}")
+        demand(slow.returncode == 0, f"the clients ended with {slow.returncode}")
+        ended = json.loads((folder / "ended").read_text())
+        demand(len(ended) == CLIENTS, f"{len(ended)} clients have ended")
         told = []
         for kind in KINDS:
             times = [seconds for name, seconds in ended if name == kind]

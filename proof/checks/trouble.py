@@ -18,7 +18,8 @@ class Adder:
     def __init__(self, server: Server):
         self.server, self.taken, self.refused, self.worst = server, [], 0, set()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        # Not waited for where a promise is broken.
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -60,11 +61,10 @@ def full_disk(folder: pathlib.Path) -> str:
             until(lambda: recorder.seen, 5, "jobs fire")
             adder = Adder(server)
             until(lambda: len(adder.taken) > 50, 20, "jobs are added")
-            with (data / "ballast").open("wb") as ballast:
+            with (data / "ballast").open("wb", buffering=0) as ballast:
                 try:
                     while True:
                         ballast.write(b"x" * 4096)
-                        ballast.flush()
                 except OSError:
                     pass
             until(lambda: adder.refused > 0, 60, "adding is refused on the full disk")
