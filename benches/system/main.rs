@@ -188,7 +188,7 @@ const BENCHES: &[Bench] = &[
     bench!("bullmq", Peer, 120, peers::bullmq),
     bench!("cron", Peer, 60, peers::cron),
     bench!("records", Once, 90, held::records),
-    bench!("million", Once, 90, held::million),
+    bench!("million", Once, 60, held::million),
 ];
 
 struct Options {
