@@ -174,8 +174,8 @@ pub async fn highest(
         borne.push(rate);
     }
     for rate in borne.into_iter().rev() {
-        // What does not last for a moment need not be held for a minute.
-        if hold > ctx.middling() && !tried(rate, ctx.middling()).await?.is_clean() {
+        // What does not last for a moment need not be held for a minute; what lasted in the first run may.
+        if hold > ctx.middling() && known != Some(rate) && !tried(rate, ctx.middling()).await?.is_clean() {
             continue;
         }
         let found = tried(rate, hold).await?;
@@ -266,7 +266,7 @@ pub async fn herd(ctx: &Context) -> Result<Vec<Sample>, String> {
     }
     // One instant some seconds ahead, and then not for a year.
     let at =
-        chrono::DateTime::from_timestamp_millis(now()).unwrap_or_default() + chrono::Duration::seconds(25);
+        chrono::DateTime::from_timestamp_millis(now()).unwrap_or_default() + chrono::Duration::seconds(15);
     let expression = at.format("%S %M %H %d %m *").to_string();
     let trigger = json!({"type": "cron", "cron": expression, "timezone": "UTC"});
     let jobs: Vec<Value> = (0..DUE).map(|n| job(IDLE + n, trigger.clone(), FUNC.0, FUNC.1)).collect();

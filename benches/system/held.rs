@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Long beside what wakes each second.
-const IDLE_FOR: Duration = Duration::from_secs(30);
+const IDLE_FOR: Duration = Duration::from_secs(20);
 /// As many as the statements of `multiply` say.
 const COPIED: usize = 1_000;
 /// Not due for years.

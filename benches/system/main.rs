@@ -170,7 +170,7 @@ use When::{EachRun, Once, Peer};
 
 const BENCHES: &[Bench] = &[
     bench!("machine", EachRun, 21, machine::limits),
-    bench!("empty", EachRun, 38, held::empty),
+    bench!("empty", EachRun, 26, held::empty),
     bench!("binary", EachRun, 0, rows::binary),
     bench!("console", EachRun, 1, rows::console),
     bench!("instants", EachRun, 5, rows::instants),
@@ -178,7 +178,7 @@ const BENCHES: &[Bench] = &[
     bench!("writes", EachRun, 15, held::writes),
     bench!("lateness", EachRun, 32, fires::lateness),
     bench!("aligned", Once, 32, fires::aligned),
-    bench!("herd", EachRun, 40, fires::herd),
+    bench!("herd", EachRun, 28, fires::herd),
     bench!("http", EachRun, 40, fires::http_rate),
     bench!("command", EachRun, 40, fires::command_rate),
     bench!("func", EachRun, 100, fires::func_rate),
