@@ -3,6 +3,7 @@
 //! told in processor time, which other work on the machine does not lengthen.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,6 +30,9 @@ const SETTINGS: [&str; 3] = [
     "[server]\nhost = \"127.0.0.1\"\nport = 8080\n[jobs]\nmax_concurrent = 64\n[egress]\nallow = [\"10.0.0.0/8\"]\n",
     "[database]\nurl = \"postgres://u:p@h/d\"\n[functions]\ndatabases = [\"a=mysql://u@h/d\"]\n[log]\nlevel = \"INFO\"\n",
 ];
+
+/// About as many as are asked for.
+const VARIABLES: usize = 100;
 
 /// How often a text is read that took longer than all before.
 const TRIES: u32 = 5;
@@ -144,14 +148,21 @@ fn fuzz(name: &str, time: f64, from: &[&str], mut read: impl FnMut(&str)) -> boo
     true
 }
 
-/// Each setting by its variable, all at once.
+/// As a file, and by variables: each of them a line, so that all together are no longer than the text; whose turn
+/// comes first depends on its length.
 fn settings(text: &str, file: &Path) {
     if std::fs::write(file, text).is_ok() {
         let flags = Flags { config: Some(file.to_owned()), ..Flags::default() };
-        let line =
-            |n: usize| text.lines().nth(n % text.lines().count().max(1)).unwrap_or_default().to_owned();
         black_box(Config::load(&flags, |_| None).is_ok());
-        black_box(Config::load(&Flags::default(), |name| Some(line(name.len()))).is_ok());
+        let (skipped, lines) = (Cell::new(text.len() % VARIABLES), RefCell::new(text.lines()));
+        let line = |_: &str| match skipped.get() {
+            0 => lines.borrow_mut().next().map(str::to_owned),
+            n => {
+                skipped.set(n - 1);
+                None
+            }
+        };
+        black_box(Config::load(&Flags::default(), line).is_ok());
     }
 }
 

@@ -9,7 +9,10 @@ const MISTAKES_MAX: usize = 3;
 /// `; did you mean ...?`, or nothing when no setting is near.
 pub(super) fn did_you_mean(unknown: &str) -> String {
     let name = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    let nearest = SETTINGS.iter().map(|s| (mistakes(unknown, s.key), s.key)).min();
+    // One whose length differs by more is no nearer. A file may have hundreds of wrong names, or one of its own size.
+    let letters = unknown.chars().count();
+    let near = SETTINGS.iter().filter(|s| s.key.len().abs_diff(letters) <= MISTAKES_MAX);
+    let nearest = near.map(|s| (mistakes(unknown, s.key), s.key)).min();
     let near = nearest.filter(|(n, key)| *n <= MISTAKES_MAX.min(key.len() / 3)).map(|(_, key)| key);
     // The right name in the wrong section.
     let moved = || SETTINGS.iter().map(|s| s.key).find(|key| name(key) == name(unknown));
